@@ -7,6 +7,7 @@
 #define MX_API_REQ_H
 
 #include "base/json_writer.h"
+#include <apr_tables.h>
 #include "server/server.h"
 #include "server/who.h"
 

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Room state behind one door: snapshots with skip deltas. Snapshots never change, so whatever is read may be cached for
+ * ever. A state is a set of (skey_nid, nid of the state event). How they are represented is this file's business alone.
+ */
+#ifndef MX_STORE_STATE_H
+#define MX_STORE_STATE_H
+
+#include "store/store.h"
+
+typedef struct mx_state_item_t {
+    apr_int64_t skey_nid, nid;       /* nid 0 in a difference: removed */
+} mx_state_item_t;
+
+/** The whole state, sorted by skey_nid. snap_nid 0: empty. */
+apr_status_t mx_store_state_load(mx_state_item_t **pitems, int *pn, mx_store_t *store, apr_int64_t snap_nid, apr_pool_t *pool);
+
+typedef struct mx_state_hit_t {
+    apr_int64_t snap_nid, skey_nid, nid;
+} mx_state_hit_t;
+/** A few entries of many snapshots, in one query; what a snapshot does not have is left out. */
+apr_status_t mx_store_state_entries(mx_state_hit_t **phits, int *pn, mx_store_t *store, const apr_int64_t *snaps, int nsnaps,
+                                    const apr_int64_t *skeys, int nskeys, apr_pool_t *pool);
+/** What turns state `from` into state `to` (either may be 0). */
+apr_status_t mx_store_state_diff(mx_state_item_t **pitems, int *pn, mx_store_t *store, apr_int64_t from, apr_int64_t to, apr_pool_t *pool);
+/** The room's current snapshot as of a stream position, for several rooms at once; 0 where the room had none yet. */
+apr_status_t mx_store_state_at(apr_int64_t *snaps_out, mx_store_t *store, const apr_int64_t *room_nids, int n, apr_int64_t stream,
+                               apr_pool_t *pool);
+
+#endif

@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* JSON trees. The one file that knows jansson; the grammar is checked by json_scan.c before jansson sees a byte. */
+#include "base/json.h"
+
+#include "base/json_scan.h"
+#include "base/json_writer.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define CANONICAL_INT_MAX INT64_C(9007199254740991)   /* 2^53-1 */
+
+void mx_json_init(void)
+{
+    json_object_seed(0);
+}
+
+static apr_status_t json_cleanup(void *data)
+{
+    json_decref(data);
+    return APR_SUCCESS;
+}
+
+/** Hands the one reference to the pool. */
+static json_t *json_own(apr_pool_t *pool, json_t *j)
+{
+    if (!j)
+        abort();          /* out of memory: pools end the process too */
+    apr_pool_cleanup_register(pool, j, json_cleanup, apr_pool_cleanup_null);
+    return j;
+}
+
+static const char *fault_text(mx_json_fault_e fault)
+{
+    switch (fault) {
+    case MX_JSON_UTF8:
+        return "a string is not valid UTF-8";
+    case MX_JSON_DUPLICATE:
+        return "a key stands twice in one object";
+    case MX_JSON_DEEP:
+        return "it is nested too deep";
+    default:
+        return "it does not follow the JSON grammar";
+    }
+}
+
+static void say_fault(const char **perr, mx_json_fault_e fault, apr_size_t place, apr_pool_t *pool)
+{
+    if (perr)
+        *perr = apr_psprintf(pool, "The text is not acceptable JSON: %s (at byte %" APR_SIZE_T_FMT ").", fault_text(fault), place);
+}
+
+mx_json_fault_e mx_json_parse(mx_json_t **pjson, const char **perr, const char *p, apr_size_t len,
+                              const mx_json_limits_t *limits, apr_pool_t *pool)
+{
+    apr_size_t place = 0;
+    json_error_t error;
+    json_t *j;
+    mx_json_fault_e fault = mx_json_scan_check(&place, NULL, p, len, limits);
+    if (fault != MX_JSON_OK) {
+        say_fault(perr, fault, place, pool);
+        return fault;
+    }
+    j = json_loadb(p, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
+    if (!j) {
+        fault = json_error_code(&error) == json_error_duplicate_key ? MX_JSON_DUPLICATE : MX_JSON_SYNTAX;
+        say_fault(perr, fault, (apr_size_t)error.position, pool);
+        return fault;
+    }
+    *pjson = json_own(pool, j);
+    return MX_JSON_OK;
+}
+
+mx_json_type_e mx_json_type(const mx_json_t *j)
+{
+    if (!j)
+        return MX_JSON_NONE;
+    switch (json_typeof(j)) {
+    case JSON_OBJECT:
+        return MX_JSON_OBJECT;
+    case JSON_ARRAY:
+        return MX_JSON_ARRAY;
+    case JSON_STRING:
+        return MX_JSON_STRING;
+    case JSON_INTEGER:
+        return MX_JSON_INT;
+    case JSON_REAL:
+        return MX_JSON_REAL;
+    case JSON_TRUE:
+    case JSON_FALSE:
+        return MX_JSON_BOOL;
+    default:
+        return MX_JSON_NULL;
+    }
+}
+
+mx_json_t *mx_json_get(const mx_json_t *j, const char *key)
+{
+    return json_object_get(j, key);
+}
+
+const char *mx_json_str(const mx_json_t *j)
+{
+    const char *s = json_string_value(j);
+    return s && strlen(s) == json_string_length(j) ? s : NULL;
+}
+
+mx_slice_t mx_json_slice(const mx_json_t *j)
+{
+    return json_is_string(j) ? mx_slice(json_string_value(j), json_string_length(j)) : MX_SLICE_NONE;
+}
+
+const char *mx_json_get_str(const mx_json_t *j, const char *key)
+{
+    return mx_json_str(json_object_get(j, key));
+}
+
+apr_int64_t mx_json_int(const mx_json_t *j, apr_int64_t fallback)
+{
+    return json_is_integer(j) ? json_integer_value(j) : fallback;
+}
+
+apr_int64_t mx_json_get_int(const mx_json_t *j, const char *key, apr_int64_t fallback)
+{
+    return mx_json_int(json_object_get(j, key), fallback);
+}
+
+int mx_json_bool(const mx_json_t *j, int fallback)
+{
+    return json_is_boolean(j) ? json_is_true(j) : fallback;
+}
+
+int mx_json_get_bool(const mx_json_t *j, const char *key, int fallback)
+{
+    return mx_json_bool(json_object_get(j, key), fallback);
+}
+
+double mx_json_real(const mx_json_t *j, double fallback)
+{
+    return json_is_number(j) ? json_number_value(j) : fallback;
+}
+
+apr_size_t mx_json_len(const mx_json_t *j)
+{
+    return json_is_array(j) ? json_array_size(j) : json_object_size(j);
+}
+
+mx_json_t *mx_json_at(const mx_json_t *j, apr_size_t i)
+{
+    return json_array_get(j, i);
+}
+
+int mx_json_next(const mx_json_t *obj, void **it, const char **pkey, mx_json_t **pval)
+{
+    json_t *o = (json_t *)(uintptr_t)obj;     /* jansson's iterators take no const; nothing is changed */
+    void *iter = *it ? json_object_iter_next(o, *it) : json_object_iter(o);
+    if (!iter)
+        return 0;
+    *it = iter;
+    *pkey = json_object_iter_key(iter);
+    *pval = json_object_iter_value(iter);
+    return 1;
+}
+
+mx_json_t *mx_json_new_object(apr_pool_t *pool)
+{
+    return json_own(pool, json_object());
+}
+
+mx_json_t *mx_json_new_array(apr_pool_t *pool)
+{
+    return json_own(pool, json_array());
+}
+
+mx_json_t *mx_json_new_str(apr_pool_t *pool, const char *s)
+{
+    return json_own(pool, json_string(s));
+}
+
+mx_json_t *mx_json_new_int(apr_pool_t *pool, apr_int64_t i)
+{
+    return json_own(pool, json_integer(i));
+}
+
+mx_json_t *mx_json_new_bool(apr_pool_t *pool, int b)
+{
+    return json_own(pool, json_boolean(b));
+}
+
+mx_json_t *mx_json_new_null(apr_pool_t *pool)
+{
+    return json_own(pool, json_null());
+}
+
+mx_json_t *mx_json_copy(apr_pool_t *pool, const mx_json_t *j)
+{
+    return json_own(pool, json_deep_copy(j));
+}
+
+void mx_json_set(mx_json_t *obj, const char *key, mx_json_t *val)
+{
+    if (val)
+        json_object_set(obj, key, val);
+}
+
+void mx_json_set_str(mx_json_t *obj, const char *key, const char *s)
+{
+    if (s)
+        json_object_set_new(obj, key, json_string(s));
+}
+
+void mx_json_set_int(mx_json_t *obj, const char *key, apr_int64_t i)
+{
+    json_object_set_new(obj, key, json_integer(i));
+}
+
+void mx_json_set_bool(mx_json_t *obj, const char *key, int b)
+{
+    json_object_set_new(obj, key, json_boolean(b));
+}
+
+void mx_json_del(mx_json_t *obj, const char *key)
+{
+    json_object_del(obj, key);
+}
+
+void mx_json_add(mx_json_t *arr, mx_json_t *val)
+{
+    if (val)
+        json_array_append(arr, val);
+}
+
+void mx_json_add_str(mx_json_t *arr, const char *s)
+{
+    json_array_append_new(arr, json_string(s));
+}
+
+int mx_json_equal(const mx_json_t *a, const mx_json_t *b)
+{
+    if (!a || !b)
+        return a == b;
+    return json_equal(a, b);
+}
+
+int mx_json_has_uncanonical_number(const mx_json_t *j)
+{
+    const char *key;
+    json_t *child;
+    void *it = NULL;
+    apr_size_t i;
+    if (json_is_real(j))
+        return 1;
+    if (json_is_integer(j))
+        return json_integer_value(j) > CANONICAL_INT_MAX || json_integer_value(j) < -CANONICAL_INT_MAX;
+    for (i = 0; i < json_array_size(j); i++) {
+        if (mx_json_has_uncanonical_number(json_array_get(j, i)))
+            return 1;
+    }
+    while (mx_json_next(j, &it, &key, &child)) {
+        if (mx_json_has_uncanonical_number(child))
+            return 1;
+    }
+    return 0;
+}
+
+static void write_int(mx_buf_t *out, apr_int64_t i)
+{
+    mx_json_writer_t w;
+    mx_jw_init(&w, out);
+    mx_jw_int(&w, i);
+}
+
+/**
+ * Whole reals in the canonical range are written as integers, as the appendices' example has it; others (legal in
+ * events of room versions 1 to 5) with the fewest digits that read back as the same double.
+ */
+static void write_real(mx_buf_t *out, double d)
+{
+    char text[40];
+    int digits;
+    if (d == floor(d) && fabs(d) <= (double)CANONICAL_INT_MAX) {
+        write_int(out, (apr_int64_t)d);
+        return;
+    }
+    for (digits = 15; digits <= 17; digits++) {
+        snprintf(text, sizeof(text), "%.*g", digits, d);
+        if (strtod(text, NULL) == d)
+            break;
+    }
+    mx_buf_append_str(out, text);
+}
+
+/** Numbers, booleans, null, strings. */
+static void write_scalar(mx_buf_t *out, const json_t *j)
+{
+    switch (json_typeof(j)) {
+    case JSON_STRING:
+        mx_jw_escape(out, json_string_value(j), json_string_length(j));
+        break;
+    case JSON_INTEGER:
+        write_int(out, json_integer_value(j));
+        break;
+    case JSON_REAL:
+        write_real(out, json_real_value(j));
+        break;
+    default:
+        mx_buf_append_str(out, json_is_true(j) ? "true" : json_is_false(j) ? "false" : "null");
+    }
+}
+
+typedef void write_fn(mx_buf_t *out, const json_t *j);
+
+static void write_array(mx_buf_t *out, const json_t *j, write_fn *write)
+{
+    apr_size_t i;
+    mx_buf_append_char(out, '[');
+    for (i = 0; i < json_array_size(j); i++) {
+        if (i)
+            mx_buf_append_char(out, ',');
+        write(out, json_array_get(j, i));
+    }
+    mx_buf_append_char(out, ']');
+}
+
+typedef struct member_t {
+    const char *key;
+    const json_t *value;
+} member_t;
+
+static int member_cmp(const void *a, const void *b)
+{
+    return strcmp(((const member_t *)a)->key, ((const member_t *)b)->key);    /* UTF-8: byte order is code point order */
+}
+
+#define MEMBERS_INLINE 16
+
+static void write_object(mx_buf_t *out, const json_t *j, write_fn *write, int sorted)
+{
+    apr_size_t n = json_object_size(j), i = 0;
+    member_t few[MEMBERS_INLINE], *members = n <= MEMBERS_INLINE ? few : malloc(n * sizeof(*members));
+    const char *key;
+    json_t *value;
+    void *it = NULL;
+    if (!members)
+        abort();
+    while (mx_json_next(j, &it, &key, &value))
+        members[i++] = (member_t){ key, value };
+    if (sorted && n > 1)
+        qsort(members, n, sizeof(*members), member_cmp);
+    mx_buf_append_char(out, '{');
+    for (i = 0; i < n; i++) {
+        if (i)
+            mx_buf_append_char(out, ',');
+        mx_jw_escape(out, members[i].key, strlen(members[i].key));
+        mx_buf_append_char(out, ':');
+        write(out, members[i].value);
+    }
+    mx_buf_append_char(out, '}');
+    if (members != few)
+        free(members);
+}
+
+void mx_json_write(mx_buf_t *out, const mx_json_t *j)
+{
+    if (json_is_object(j))
+        write_object(out, j, mx_json_write, 0);
+    else if (json_is_array(j))
+        write_array(out, j, mx_json_write);
+    else
+        write_scalar(out, j);
+}
+
+void mx_json_write_canonical(mx_buf_t *out, const mx_json_t *j)
+{
+    if (json_is_object(j))
+        write_object(out, j, mx_json_write_canonical, 1);
+    else if (json_is_array(j))
+        write_array(out, j, mx_json_write_canonical);
+    else
+        write_scalar(out, j);
+}

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An event as the protocol knows it: the canonical bytes of its PDU and an index of what the rules ask for.
+ * PDU bytes never hold `unsigned`; room versions 3 and on never hold `event_id`.
+ */
+#ifndef MX_CORE_EVENT_H
+#define MX_CORE_EVENT_H
+
+#include "base/crypto.h"
+#include "base/json_scan.h"
+#include "base/json_writer.h"
+#include "core/error.h"
+#include "core/room_version.h"
+
+#define MX_PDU_MAX_BYTES 65536
+#define MX_EVENT_FIELD_MAX_BYTES 255   /* sender, room_id, type, state_key, event_id */
+#define MX_EVENT_MAX_PREV 20
+#define MX_EVENT_MAX_AUTH 10
+
+typedef struct mx_event_t {
+    const mx_room_version_t *version;
+    mx_slice_t pdu;                  /* canonical JSON with hashes and signatures */
+    mx_json_scan_t scan;             /* its top-level members */
+    const char *event_id;
+    const char *room_id;             /* in version 12 a create event's is derived from its id */
+    const char *sender;
+    const char *type;
+    const char *state_key;           /* NULL: not a state event */
+    const char *redacts;             /* of m.room.redaction, wherever the version keeps it; else NULL */
+    mx_slice_t content;              /* raw object */
+    apr_int64_t depth;
+    apr_int64_t origin_server_ts;    /* ms */
+    const char **prev_events; int nprev;
+    const char **auth_events; int nauth;
+    mx_json_t *content_json;         /* parsed on first mx_event_content() */
+    apr_pool_t *pool;
+} mx_event_t;
+
+/**
+ * Reads a canonical PDU of ours (trusted: from the database, or just built). `event_id` NULL: computed from the hash
+ * (versions 3 and on) or read (1, 2). `pdu` must outlive the event.
+ */
+const mx_error_t *mx_event_parse(mx_event_t **pevent, const mx_room_version_t *version, mx_slice_t pdu,
+                                 const char *event_id, apr_pool_t *pool);
+/**
+ * Reads a foreign PDU: grammar, UTF-8, types of all fields, size limits, number range; re-serialises it canonically
+ * without `unsigned` if need be (result in `pool`). Hashes and signatures are not checked here (core/sign.h).
+ */
+const mx_error_t *mx_event_parse_foreign(mx_event_t **pevent, const mx_room_version_t *version, mx_slice_t text, apr_pool_t *pool);
+
+/** The content as a tree, parsed once; belongs to event->pool. Not for two threads at once unless it was parsed before. */
+mx_json_t *mx_event_content(const mx_event_t *event);
+static inline int mx_event_is_state(const mx_event_t *ev) { return ev->state_key != NULL; }
+int mx_event_is(const mx_event_t *ev, const char *type, const char *state_key);
+
+/** What a new event of ours is made from. */
+typedef struct mx_event_draft_t {
+    const mx_room_version_t *version;
+    const char *room_id;             /* NULL for a version 12 create event */
+    const char *sender, *type;
+    const char *state_key;           /* NULL: not state */
+    const char *redacts;
+    mx_slice_t content;              /* canonical JSON object */
+    apr_int64_t depth, origin_server_ts;
+    const char **prev_events; int nprev;
+    const char **auth_events; int nauth;
+    const char *origin;              /* our server name */
+} mx_event_draft_t;
+
+/**
+ * Builds the event: canonical JSON, content hash, reference hash (id). The signature is separate so that a chain can be
+ * built before any of it is signed: the result's pdu has no `signatures` until mx_event_sign().
+ * M_TOO_LARGE past the limits of size.
+ */
+const mx_error_t *mx_event_build(mx_event_t **pevent, const mx_event_draft_t *draft, apr_pool_t *pool);
+/** Signs with our key; event->pdu and scan are replaced by the signed bytes in `event->pool`. key_id like "ed25519:a_abcd". */
+const mx_error_t *mx_event_sign(mx_event_t *event, const char *server_name, const char *key_id, const mx_ed25519_key_t *key);
+
+/** "$…" of the reference hash (room versions 3 and on) of a canonical PDU. */
+const mx_error_t *mx_event_id_compute(const char **pid, const mx_room_version_t *version, const mx_json_scan_t *scan, apr_pool_t *pool);
+/** 1 if hashes.sha256 is that of the content. */
+int mx_event_content_hash_ok(const mx_event_t *event);
+
+/** The redacted form (Rooms: redactions), canonical bytes in `pool`; signatures and hashes stay. */
+mx_slice_t mx_event_redact(const mx_room_version_t *version, mx_slice_t pdu, apr_pool_t *pool);
+
+/** What the client format adds to a stored PDU. Zero or NULL fields are left out. */
+typedef struct mx_event_unsigned_t {
+    apr_int64_t age_ms;              /* <0: left out */
+    const char *transaction_id;      /* only for the device that sent it */
+    const char *membership;          /* the reading user's membership at the event */
+    mx_slice_t prev_content;         /* raw content of the replaced state event */
+    const char *prev_sender;
+    const char *replaces_state;
+    mx_slice_t redacted_because;     /* a whole client event, raw */
+} mx_event_unsigned_t;
+
+typedef enum { MX_FORMAT_CLIENT, MX_FORMAT_SYNC /* no room_id */, MX_FORMAT_STRIPPED, MX_FORMAT_FEDERATION } mx_event_format_e;
+
+/** Writes one event in the wished format by splicing slices of the PDU; nothing is parsed and printed again. */
+void mx_event_write(mx_json_writer_t *w, const mx_event_t *event, mx_event_format_e format, const mx_event_unsigned_t *uns);
+/**
+ * The hot form of the same: from the stored bytes alone. Finds its keys in one pass without allocating.
+ * room_id and event_id come from the row; fields of the PDU that clients must not see (auth_events, hashes…) are cut.
+ */
+void mx_event_write_raw(mx_json_writer_t *w, mx_slice_t pdu, const char *event_id, const char *room_id,
+                        mx_event_format_e format, const mx_event_unsigned_t *uns);
+
+#endif

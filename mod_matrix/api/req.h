@@ -32,7 +32,8 @@ typedef enum {
 
 typedef struct mx_req_t {
     mx_server_t *server;
-    apr_pool_t *pool;                /* of the request */
+    apr_pool_t *pool;                /* of this turn: gone when the handler has returned and its answer is on its way, or it waits */
+    apr_pool_t *keep;                /* of the request: for mx_wait_t and the little it needs between turns, nothing else */
     const char *method;
     const char *path;                /* raw, without the query: for UIA and txn scopes */
     mx_who_t *who;                   /* NULL: no token */
@@ -58,7 +59,8 @@ typedef struct mx_reply_t {
 } mx_reply_t;
 
 /**
- * A waiting poll. The handler fills it and sets reply->wait; glue/park.c then owns the turns:
+ * A waiting poll. The handler allocates it from req->keep (thousands of them wait: keep it small), fills it and sets
+ * reply->wait; everything in req->pool is gone then. glue/park.c owns the turns:
  *  arm()    registers for wake-ups: afterwards wake(wake_baton) may be called from any thread, any number of times;
  *           called again after each turn that goes on waiting. If there already is news, arm() calls wake at once.
  *  disarm() no wake() runs or comes after it returned. Called before each resume() and when the client hung up.

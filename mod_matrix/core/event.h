@@ -65,6 +65,8 @@ typedef struct mx_event_draft_t {
     const char **prev_events; int nprev;
     const char **auth_events; int nauth;
     const char *origin;              /* our server name */
+    const char **prev_hashes;        /* versions 1 and 2: reference hashes of prev_events, unpadded base64; NULL: none */
+    const char **auth_hashes;
 } mx_event_draft_t;
 
 /**

@@ -50,21 +50,30 @@ void mx_store_return(mx_conn_t *conn);
  *   n int8 or null (const apr_int64_t *, NULL is null)
  *   L int8[] (const apr_int64_t *, int n)   I int4[] (const int *, int n)   S text[] (const char *const *, int n)
  *   B bytea[] (const mx_slice_t *, int n)   elements with NULL p (B, S) are null
- * Parameters travel in binary form, so the SQL must give each its type: `$1::int8`, `$2::text[]`.
+ * Parameters travel in binary form with their type: `$1` is an int8 where the letter is l. Give the type in the SQL too
+ * (`$1::int8`, `$2::text[]`), so that it can be read without the letters. int2 and others than these: cast in the SQL.
  */
 typedef struct mx_stmt_t {
     const char *name;            /* unique, [a-z_]+ : shows in logs */
     const char *types;
     const char *sql;
     int id;                      /* 0; given on first use */
+    unsigned hash;               /* of sql; given with the id */
 } mx_stmt_t;
-#define MX_STMT(var, types, sql) static mx_stmt_t var = { #var, types, sql, 0 }
+#define MX_STMT(var, types, sql) static mx_stmt_t var = { #var, types, sql, 0, 0 }
 
-/** Runs on a borrowed connection. prows may be NULL. MX_STORE_* on failure. */
+/**
+ * Runs on a borrowed connection, one round trip. prows may be NULL. MX_STORE_* on failure; inside a transaction every
+ * failure ends it: roll back (MX_STORE_RETRY: and begin again). A statement that may have run is never sent twice:
+ * MX_STORE_UNAVAILABLE after a lost connection leaves open whether a lone statement, or a commit, took place.
+ */
 apr_status_t mx_store_query(mx_rows_t **prows, mx_conn_t *conn, apr_pool_t *pool, mx_stmt_t *stmt, ...);
 /** Borrows, runs, returns: for a unit of work that is one statement (= one transaction). */
 apr_status_t mx_store_run(mx_rows_t **prows, mx_store_t *store, apr_pool_t *pool, mx_stmt_t *stmt, ...);
-/** Same, called with the rows one by one while they arrive (single-row mode), for large results. Stops at a non-success. */
+/**
+ * Same, called with the rows one by one while they arrive (single-row mode), for large results. Stops at a non-success,
+ * which it returns. The row is gone when fn returns; fn must not block: it holds a connection.
+ */
 typedef apr_status_t mx_store_row_fn(void *baton, const mx_rows_t *row /* one row: index 0 */);
 apr_status_t mx_store_each(mx_store_t *store, apr_pool_t *pool, mx_store_row_fn *fn, void *baton, mx_stmt_t *stmt, ...);
 
@@ -78,6 +87,7 @@ int mx_rows_affected(const mx_rows_t *rows);   /* of insert, update, delete */
 int mx_row_is_null(const mx_rows_t *rows, int row, int col);
 apr_int64_t mx_row_int(const mx_rows_t *rows, int row, int col);
 int mx_row_bool(const mx_rows_t *rows, int row, int col);
+double mx_row_real(const mx_rows_t *rows, int row, int col);          /* float8 */
 const char *mx_row_text(const mx_rows_t *rows, int row, int col);     /* NUL-terminated; text and varchar */
 mx_slice_t mx_row_bytes(const mx_rows_t *rows, int row, int col);     /* bytea */
 int mx_row_int_array(apr_int64_t **pout, const mx_rows_t *rows, int row, int col, apr_pool_t *pool);   /* int4[], int8[]; returns n */

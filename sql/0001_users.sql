@@ -21,6 +21,7 @@ create table account (
     kind          int2 not null default 0,       -- 0 user, 1 guest
     admin         bool not null default false,
     deactivated   bool not null default false,
+    erased        bool not null default false,   -- deactivated with "erase"
     created_ts    int8 not null                  -- ms, as every *_ts
 );
 
@@ -44,6 +45,7 @@ create table refresh_token (
     next_nid    int8                             -- the token this one was exchanged for
 );
 create index on refresh_token (device_nid);
+create index on refresh_token (next_nid) where next_nid is not null;
 
 create table access_token (
     token_hash  bytea primary key,
@@ -55,6 +57,14 @@ create table access_token (
 create index on access_token (device_nid);
 create index on access_token (user_nid);
 create index on access_token (refresh_nid) where refresh_nid is not null;
+
+-- What makes cached tokens of other processes stale: whoever takes tokens back adds one to the row of their user (user_nid & 63)
+-- in the same transaction, and nobody trusts a cached token without having read these rows within the last 200 ms.
+create table token_epoch (
+    shard int2 primary key,
+    epoch int8 not null
+) with (fillfactor = 10);                        -- updates stay HOT
+insert into token_epoch select i, 1 from generate_series(0, 63) i;
 
 create table registration_token (
     token        text collate "C" primary key,
@@ -69,12 +79,13 @@ create table uia_session (
     session    text collate "C" primary key,
     operation  text collate "C" not null,        -- method and path
     user_nid   int8,
-    request    bytea not null,                   -- the body of the first call, without auth
+    request    bytea not null,                   -- the body of the first call without auth, sealed: it may hold a new password
     stages     text[] not null default '{}',
-    data       bytea,                            -- JSON a stage leaves behind (registration token…)
+    registration_token text collate "C" references registration_token on delete set null,  -- counted in its `pending`
     created_ts int8 not null
 );
 create index on uia_session (created_ts);
+create index on uia_session (registration_token) where registration_token is not null;
 
 create table profile (
     user_nid int8 not null references mxid,

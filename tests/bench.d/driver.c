@@ -4,7 +4,8 @@
  * than the server it measures.
  *
  *   driver load   HOST PORT FILE CONNECTIONS SECONDS   closed loop: each connection sends its next line when answered
- *   driver fanout HOST PORT FILE ROUNDS                polls of FILE wait; line 1 is the request that wakes them all
+ *   driver fanout HOST PORT FILE 1                     polls of FILE wait; line 1 is the request that wakes them all
+ *   driver burst  HOST PORT FILE 1                     every line at once, each on its own connection; how long to the last
  *   driver hold   HOST PORT FILE SECONDS               polls of FILE wait; prints "held N" when all do, then keeps still
  *
  * FILE holds one request a line: METHOD SP TARGET SP TOKEN|- SP BODY|-; "%n" in target and body is a number never used
@@ -286,7 +287,22 @@ static double collect(int want, double timeout_ms)
     return last;
 }
 
-/* Line 0 wakes, the others poll. The polls' own answers are not parsed: each round's FILE is written anew by the caller. */
+static void report_last(const char *mode, int polls, double start, double last)
+{
+    printf("{\"mode\":\"%s\",\"polls\":%d,\"last_ms\":%.3f,\"ok\":%lu,\"failed\":%lu,\"failure\":\"%s\"}\n", mode, polls,
+           (last - start) / 1e3, nok, nfail, first_failure);
+}
+
+static void run_burst(void)
+{
+    double start;
+    open_all((int)nlines);
+    start = now_us();
+    for (int i = 0; i < nconns; i++) conn_send(&conns[i], &lines[i]);
+    report_last("burst", nconns, start, collect(nconns, 60000));
+}
+
+/* Line 0 wakes, the others poll. */
 static void run_fanout(void)
 {
     double start, last;
@@ -297,8 +313,7 @@ static void run_fanout(void)
     start = now_us();
     conn_send(&conns[0], &lines[0]);
     last = collect(polls + 1, 30000);
-    printf("{\"mode\":\"fanout\",\"polls\":%d,\"last_ms\":%.3f,\"ok\":%lu,\"failed\":%lu,\"failure\":\"%s\"}\n", polls,
-           (last - start) / 1e3, nok, nfail, first_failure);
+    report_last("fanout", polls, start, last);
 }
 
 static void run_hold(double seconds)
@@ -313,7 +328,7 @@ static void run_hold(double seconds)
 
 int main(int argc, char **argv)
 {
-    if (argc < 6) { fputs("usage: driver load|fanout|hold HOST PORT FILE …\n", stderr); return 2; }
+    if (argc < 6) { fputs("usage: driver load|fanout|burst|hold HOST PORT FILE …\n", stderr); return 2; }
     signal(SIGPIPE, SIG_IGN);
     addr.sin_family = AF_INET;
     addr.sin_port = htons((unsigned short)atoi(argv[3]));
@@ -322,6 +337,7 @@ int main(int argc, char **argv)
     read_lines(argv[4]);
     if (!strcmp(argv[1], "load") && argc > 6) { open_all(atoi(argv[5])); run_load(atof(argv[6])); }
     else if (!strcmp(argv[1], "fanout")) run_fanout();
+    else if (!strcmp(argv[1], "burst")) run_burst();
     else if (!strcmp(argv[1], "hold")) run_hold(atof(argv[5]));
     else return 2;
     return nfail ? 1 : 0;

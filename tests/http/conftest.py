@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Fixtures of the HTTP tests.
+  server       one server for the whole run: open registration, no rate limits
+  user, user2  fresh users of it
+  new_user     a function that makes more
+  make_server  a function: make_server("--children", "2", ...) starts another server, which ends with the test
+After every test the error logs of all servers are read: a line of level error or above, or one of a sanitizer, that the
+test did not announce by server.log.expect("MX0123") fails it.
+"""
+import os
+import shutil
+
+import pytest
+
+from harness import BUILD, Server
+
+_servers = []
+
+
+def _start(name, *options, **settings):
+    folder = os.path.join(BUILD, "test-http", os.environ.get("MX_BUILD") or "plain", name)
+    if os.path.exists(os.path.join(folder, "options")):
+        Server.quickstart(_Folder(folder), "down", check=False)
+    shutil.rmtree(folder, ignore_errors=True)
+    server = Server(folder, *options, **settings)
+    _servers.append(server)
+    return server
+
+
+class _Folder:
+    def __init__(self, folder):
+        self.dir = folder
+
+
+def _stop(server):
+    server.down()
+    bad = server.log.take_unannounced()
+    _servers.remove(server)
+    assert not bad, "the error log says at the end:\n" + "\n".join(bad)
+    shutil.rmtree(server.dir, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def server():
+    server = _start("main")
+    yield server
+    _stop(server)
+
+
+@pytest.fixture
+def make_server(request):
+    made = []
+
+    def make(*options, name=None, **settings):
+        made.append(_start(name or f"{request.node.originalname}-{len(made)}"[:60], *options, **settings))
+        return made[-1]
+    yield make
+    for server in made:
+        _stop(server)
+
+
+@pytest.fixture
+def new_user(server):
+    return server.register
+
+
+@pytest.fixture
+def user(server):
+    return server.register()
+
+
+@pytest.fixture
+def user2(server):
+    return server.register()
+
+
+@pytest.fixture(autouse=True)
+def error_log_is_quiet():
+    yield
+    bad = [line for server in _servers for line in server.log.take_unannounced()]
+    assert not bad, "unannounced lines in the error log:\n" + "\n".join(bad)

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The defaults of all settings. */
+#include "server/settings.h"
+
+#define MX_SET_INT(directive, member, def, min, max, help) .member = (def),
+#define MX_SET_MSEC(directive, member, def, min, max, help) .member = (def),
+#define MX_SET_BYTES(directive, member, def, min, max, help) .member = (def),
+#define MX_SET_FLAG(directive, member, def, help) .member = (def),
+#define MX_SET_ENUM(directive, member, def, words, help) .member = (def),
+#define MX_SET_STR(directive, member, def, help) .member = (def),
+
+void mx_settings_default(mx_settings_t *settings)
+{
+    *settings = (mx_settings_t){
+#include "server/settings.def"
+    };
+}

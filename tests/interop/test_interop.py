@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stock client libraries do the walk; nothing in the scripts is adapted to this server."""
+import os
+import pathlib
+import subprocess
+
+HERE = pathlib.Path(__file__).resolve().parent
+NODE_FOLDER = os.environ.get("MX_NODE_FOLDER", str(HERE.parent.parent / ".build/node"))
+
+
+def walk(*command, seconds=120):
+    done = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=seconds)
+    assert done.returncode == 0, done.stdout[-4000:]
+    return [line[5:] for line in done.stdout.splitlines() if line.startswith("ok - ")]
+
+
+def test_interop_001_matrix_js_sdk(server):
+    steps = walk("node", HERE / "walk_js_sdk.mjs", server.base_url, NODE_FOLDER)
+    assert steps[-1] == "history reaches back and the leave is seen"
+
+
+def test_interop_002_matrix_nio(server):
+    # Debian's own package, so Debian's own Python
+    steps = walk("/usr/bin/python3", HERE / "walk_nio.py", server.base_url)
+    assert steps[-1] == "the leave is seen"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* OpenSSL (SHA, HMAC), libsodium (Ed25519, SipHash, comparison) and libxcrypt (passwords) behind one header. */
+/* OpenSSL (SHA, HMAC), libsodium (Ed25519, SipHash, sealing, comparison) and libxcrypt (passwords) behind one header. */
 #include "base/crypto.h"
 
 #include <crypt.h>
@@ -124,6 +124,29 @@ int mx_ed25519_verify(const unsigned char sig[MX_ED25519_SIGNATURE_BYTES], const
                       const void *p, apr_size_t len)
 {
     return crypto_sign_verify_detached(sig, p, len, public_key) == 0;
+}
+
+mx_slice_t mx_seal(const unsigned char key[MX_SEAL_KEY_BYTES], mx_slice_t plain, apr_pool_t *pool)
+{
+    apr_size_t len = crypto_secretbox_NONCEBYTES + crypto_secretbox_MACBYTES + plain.len;
+    unsigned char *out = apr_palloc(pool, len);
+    mx_random_bytes(out, crypto_secretbox_NONCEBYTES);
+    crypto_must(crypto_secretbox_easy(out + crypto_secretbox_NONCEBYTES, (const unsigned char *)plain.p, plain.len, out, key) == 0);
+    return mx_slice((char *)out, len);
+}
+
+apr_status_t mx_unseal(mx_slice_t *pplain, const unsigned char key[MX_SEAL_KEY_BYTES], mx_slice_t sealed, apr_pool_t *pool)
+{
+    const unsigned char *p = (const unsigned char *)sealed.p;
+    apr_size_t head = crypto_secretbox_NONCEBYTES + crypto_secretbox_MACBYTES;
+    unsigned char *out;
+    if (sealed.len < head)
+        return APR_EINVAL;
+    out = apr_palloc(pool, sealed.len - head + 1);
+    if (crypto_secretbox_open_easy(out, p + crypto_secretbox_NONCEBYTES, sealed.len - crypto_secretbox_NONCEBYTES, p, key) != 0)
+        return APR_EINVAL;
+    *pplain = mx_slice((char *)out, sealed.len - head);
+    return APR_SUCCESS;
 }
 
 int mx_equal_consttime(const void *a, const void *b, apr_size_t len)

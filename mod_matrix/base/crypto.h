@@ -41,6 +41,12 @@ void mx_ed25519_sign(unsigned char sig[MX_ED25519_SIGNATURE_BYTES], const mx_ed2
 int mx_ed25519_verify(const unsigned char sig[MX_ED25519_SIGNATURE_BYTES], const unsigned char public_key[MX_ED25519_PUBLIC_BYTES],
                       const void *p, apr_size_t len);
 
+#define MX_SEAL_KEY_BYTES 32
+/** Encrypts and authenticates (XSalsa20-Poly1305, random nonce) what the database keeps but must not be able to read; in `pool`. */
+mx_slice_t mx_seal(const unsigned char key[MX_SEAL_KEY_BYTES], mx_slice_t plain, apr_pool_t *pool);
+/** APR_EINVAL if it was sealed with another key or changed since. */
+apr_status_t mx_unseal(mx_slice_t *pplain, const unsigned char key[MX_SEAL_KEY_BYTES], mx_slice_t sealed, apr_pool_t *pool);
+
 /** Equal in time that does not depend on the content. */
 int mx_equal_consttime(const void *a, const void *b, apr_size_t len);
 

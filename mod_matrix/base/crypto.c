@@ -52,6 +52,11 @@ void mx_sha256(unsigned char out[MX_SHA256_BYTES], const void *p, apr_size_t len
     mx_sha256_slices(out, &part, 1);
 }
 
+void mx_sha1(unsigned char out[MX_SHA1_BYTES], const void *p, apr_size_t len)
+{
+    crypto_must(EVP_Digest(p, len, out, NULL, EVP_sha1(), NULL) == 1);
+}
+
 static void hmac(unsigned char *out, unsigned int len, const EVP_MD *md, mx_slice_t key, mx_slice_t text)
 {
     unsigned int n = 0;

@@ -5,6 +5,7 @@
 
 #include "base/str.h"
 
+#define MX_SHA1_BYTES 20
 #define MX_SHA256_BYTES 32
 #define MX_ED25519_SEED_BYTES 32
 #define MX_ED25519_PUBLIC_BYTES 32
@@ -16,6 +17,8 @@ apr_status_t mx_crypto_init(void);
 void mx_sha256(unsigned char out[MX_SHA256_BYTES], const void *p, apr_size_t len);
 /** Hashes several slices as if they were one text. */
 void mx_sha256_slices(unsigned char out[MX_SHA256_BYTES], const mx_slice_t *parts, int nparts);
+/** Only where the protocol asks for it (state resolution of room version 1). */
+void mx_sha1(unsigned char out[MX_SHA1_BYTES], const void *p, apr_size_t len);
 void mx_hmac_sha1(unsigned char out[20], mx_slice_t key, mx_slice_t text);
 void mx_hmac_sha256(unsigned char out[32], mx_slice_t key, mx_slice_t text);
 

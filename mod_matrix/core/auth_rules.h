@@ -25,10 +25,14 @@ int mx_auth_keys(mx_state_key_t keys[MX_AUTH_KEYS_MAX], const mx_room_version_t 
 
 /**
  * NULL if the rules allow the event; else M_FORBIDDEN with a sentence saying which rule refused it.
- * The rules on an event's own auth_events list (duplicates, rejected ones) are mx_auth_check_list()'s.
+ * The rules on an event's own auth_events list (duplicates, rejected ones) are mx_auth_check_list()'s; signatures, that
+ * of join_authorised_via_users_server's server among them, are the caller's, who has the keys.
  */
 const mx_error_t *mx_auth_check(const mx_event_t *event, const mx_auth_state_t *state, apr_pool_t *pool);
-/** Rule 2 (versions 1-11) / 3: the listed auth events are the right ones: no doubles, no strangers, same room, not rejected. */
+/**
+ * Rule 2 (versions 1-11) / 3: the listed auth events are the right ones: no doubles, no strangers, same room, not rejected.
+ * The caller puts NULL where an event of the list is rejected or unknown.
+ */
 const mx_error_t *mx_auth_check_list(const mx_event_t *event, const mx_event_t **auth_events, int n, apr_pool_t *pool);
 
 #endif

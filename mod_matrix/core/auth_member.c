@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Authorization rules on m.room.member. Rooms vN: authorization rules, the rule "If type is m.room.member". */
+#include "core/auth_private.h"
+
+/** What the membership rules ask for, read once. */
+typedef struct change_t {
+    const mx_auth_check_t *c;
+    const mx_json_t *content;
+    const char *target;
+    const char *join_rule;            /* "invite" if the room has none */
+    mx_membership_e sender_now, target_now;
+    apr_int64_t target_power;
+} change_t;
+
+static const char *join_rule(const mx_auth_check_t *c)
+{
+    const mx_event_t *ev = mx_auth_state_get(c, "m.room.join_rules", "");
+    const char *rule = ev ? mx_json_get_str(mx_event_content(ev), "join_rule") : NULL;
+    return rule ? rule : "invite";
+}
+
+/** The first join: its only previous event is the create event, and it is the creator's. */
+static int is_creators_first_join(const change_t *ch)
+{
+    const mx_event_t *ev = ch->c->event, *create = ch->c->create;
+    if (ev->nprev != 1 || strcmp(ev->prev_events[0], create->event_id) != 0)
+        return 0;
+    return ev->version->create_without_creator ? strcmp(ch->target, create->sender) == 0
+                                               : mx_power_is_creator(create, ch->target);
+}
+
+/** The user named as authorising is joined and may invite. */
+static int is_authorised_by_member(const change_t *ch)
+{
+    const char *user = mx_json_get_str(ch->content, "join_authorised_via_users_server");
+    return user && mx_auth_membership(ch->c, user) == MX_MEMBERSHIP_JOIN
+           && mx_power_user(ch->c->power, user) >= mx_power_action(ch->c->power, MX_POWER_INVITE);
+}
+
+static const mx_error_t *rule_join(const change_t *ch)
+{
+    const mx_room_version_t *v = ch->c->event->version;
+    int expected = ch->target_now == MX_MEMBERSHIP_JOIN || ch->target_now == MX_MEMBERSHIP_INVITE;
+    if (is_creators_first_join(ch))
+        return NULL;
+    if (strcmp(ch->c->event->sender, ch->target) != 0)
+        return mx_auth_refuse(ch->c, "Nobody can join for another user.");
+    if (ch->sender_now == MX_MEMBERSHIP_BAN)
+        return mx_auth_refuse(ch->c, "The user is banned from the room.");
+    if (strcmp(ch->join_rule, "public") == 0)
+        return NULL;
+    if (strcmp(ch->join_rule, "invite") == 0 || (v->knock && strcmp(ch->join_rule, "knock") == 0))
+        return expected ? NULL : mx_auth_refuse(ch->c, "The user was not invited to the room.");
+    if ((v->restricted_join && strcmp(ch->join_rule, "restricted") == 0)
+        || (v->knock_restricted && strcmp(ch->join_rule, "knock_restricted") == 0)) {
+        if (expected || is_authorised_by_member(ch))
+            return NULL;
+        return mx_auth_refuse(ch->c, "Nobody who may invite has authorised the join.");
+    }
+    return mx_auth_refuse(ch->c, "The join rule of the room lets nobody in.");
+}
+
+static const mx_error_t *rule_invite(const change_t *ch)
+{
+    const mx_json_t *third_party = mx_json_get(ch->content, "third_party_invite");
+    if (third_party)
+        return mx_auth_rule_third_party(ch->c, third_party);
+    if (ch->sender_now != MX_MEMBERSHIP_JOIN)
+        return mx_auth_refuse(ch->c, "The sender is not in the room.");
+    if (ch->target_now == MX_MEMBERSHIP_JOIN)
+        return mx_auth_refuse(ch->c, "The user is already in the room.");
+    if (ch->target_now == MX_MEMBERSHIP_BAN)
+        return mx_auth_refuse(ch->c, "The user is banned from the room.");
+    if (ch->c->sender_power < mx_power_action(ch->c->power, MX_POWER_INVITE))
+        return mx_auth_refuse(ch->c, "The sender's power level is too low to invite.");
+    return NULL;
+}
+
+static const mx_error_t *rule_leave_oneself(const change_t *ch)
+{
+    if (ch->target_now == MX_MEMBERSHIP_JOIN || ch->target_now == MX_MEMBERSHIP_INVITE
+        || (ch->c->event->version->knock && ch->target_now == MX_MEMBERSHIP_KNOCK))
+        return NULL;
+    return mx_auth_refuse(ch->c, "The user is not in the room.");
+}
+
+static const mx_error_t *rule_leave(const change_t *ch)
+{
+    if (strcmp(ch->c->event->sender, ch->target) == 0)
+        return rule_leave_oneself(ch);
+    if (ch->sender_now != MX_MEMBERSHIP_JOIN)
+        return mx_auth_refuse(ch->c, "The sender is not in the room.");
+    if (ch->target_now == MX_MEMBERSHIP_BAN && ch->c->sender_power < mx_power_action(ch->c->power, MX_POWER_BAN))
+        return mx_auth_refuse(ch->c, "The sender's power level is too low to lift a ban.");
+    if (ch->c->sender_power < mx_power_action(ch->c->power, MX_POWER_KICK) || ch->target_power >= ch->c->sender_power)
+        return mx_auth_refuse(ch->c, "The sender's power level is too low to remove the user.");
+    return NULL;
+}
+
+static const mx_error_t *rule_ban(const change_t *ch)
+{
+    if (ch->sender_now != MX_MEMBERSHIP_JOIN)
+        return mx_auth_refuse(ch->c, "The sender is not in the room.");
+    if (ch->c->sender_power < mx_power_action(ch->c->power, MX_POWER_BAN) || ch->target_power >= ch->c->sender_power)
+        return mx_auth_refuse(ch->c, "The sender's power level is too low to ban the user.");
+    return NULL;
+}
+
+static const mx_error_t *rule_knock(const change_t *ch)
+{
+    const mx_room_version_t *v = ch->c->event->version;
+    if (!v->knock)
+        return mx_auth_refuse(ch->c, "The room version knows no knocking.");
+    if (strcmp(ch->join_rule, "knock") != 0 && !(v->knock_restricted && strcmp(ch->join_rule, "knock_restricted") == 0))
+        return mx_auth_refuse(ch->c, "The room lets nobody knock.");
+    if (strcmp(ch->c->event->sender, ch->target) != 0)
+        return mx_auth_refuse(ch->c, "Nobody can knock for another user.");
+    if (ch->sender_now == MX_MEMBERSHIP_BAN)
+        return mx_auth_refuse(ch->c, "The user is banned from the room.");
+    if (ch->sender_now == MX_MEMBERSHIP_INVITE || ch->sender_now == MX_MEMBERSHIP_JOIN)
+        return mx_auth_refuse(ch->c, "The user is already invited or in the room.");
+    return NULL;
+}
+
+static const struct {
+    const char *membership;
+    const mx_error_t *(*rule)(const change_t *ch);
+} changes[] = {
+    { "ban", rule_ban }, { "invite", rule_invite }, { "join", rule_join }, { "knock", rule_knock }, { "leave", rule_leave },
+};
+
+const mx_error_t *mx_auth_rule_member(const mx_auth_check_t *c)
+{
+    change_t ch = { .c = c, .content = mx_event_content(c->event), .target = c->event->state_key };
+    const char *membership = mx_json_get_str(ch.content, "membership");
+    apr_size_t i;
+    if (!ch.target || !membership)
+        return mx_auth_refuse(c, "A membership event needs a state_key and a membership.");
+    ch.join_rule = join_rule(c);
+    ch.sender_now = mx_auth_membership(c, c->event->sender);
+    ch.target_now = mx_auth_membership(c, ch.target);
+    ch.target_power = mx_power_user(c->power, ch.target);
+    for (i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+        if (strcmp(changes[i].membership, membership) == 0)
+            return changes[i].rule(&ch);
+    }
+    return mx_auth_refuse(c, "The membership is not known.");
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The frame of the authorization rules: what is asked of every event, and of which family its type is. */
+#include "core/auth_private.h"
+
+#include "core/ident.h"
+
+#include <stdarg.h>
+
+const mx_error_t *mx_auth_refuse(const mx_auth_check_t *c, const char *fmt, ...)
+{
+    va_list ap;
+    const char *message;
+    va_start(ap, fmt);
+    message = apr_pvsprintf(c->pool, fmt, ap);
+    va_end(ap);
+    return mx_error_make(c->pool, MX_E_FORBIDDEN, "%s", message);
+}
+
+const mx_event_t *mx_auth_state_get(const mx_auth_check_t *c, const char *type, const char *state_key)
+{
+    return c->state->get(c->state->baton, type, state_key);
+}
+
+mx_membership_e mx_auth_membership(const mx_auth_check_t *c, const char *user_id)
+{
+    const mx_event_t *member = mx_auth_state_get(c, "m.room.member", user_id);
+    return member ? mx_membership_parse(mx_json_get_str(mx_event_content(member), "membership")) : MX_MEMBERSHIP_NONE;
+}
+
+/** The content's room_version is absent or one we know. */
+static int room_version_known(const mx_json_t *content)
+{
+    const mx_json_t *version = mx_json_get(content, "room_version");
+    return !version || (mx_json_str(version) && mx_room_version_find(mx_json_str(version)));
+}
+
+/** Rooms v12, rule 1.4. */
+static int additional_creators_ok(const mx_json_t *list)
+{
+    apr_size_t i;
+    if (!list)
+        return 1;
+    if (!mx_json_is(list, MX_JSON_ARRAY))
+        return 0;
+    for (i = 0; i < mx_json_len(list); i++) {
+        if (!mx_ident_is_user_id(mx_json_str(mx_json_at(list, i))))
+            return 0;
+    }
+    return 1;
+}
+
+const mx_error_t *mx_auth_rule_create(const mx_auth_check_t *c)
+{
+    const mx_event_t *ev = c->event;
+    const mx_json_t *content = mx_event_content(ev);
+    const char *room_server = mx_ident_server(ev->room_id);
+    if (ev->nprev)
+        return mx_auth_refuse(c, "A create event has no previous events.");
+    if (ev->version->room_id_is_create_hash) {
+        if (mx_json_scan_get(&ev->scan, "room_id").p)
+            return mx_auth_refuse(c, "A create event of this room version names no room_id.");
+    } else if (!room_server || !mx_ident_is_local(ev->sender, room_server))
+        return mx_auth_refuse(c, "The room's id is not of the sender's server.");
+    if (!room_version_known(content))
+        return mx_auth_refuse(c, "The room version is not known.");
+    if (!ev->version->create_without_creator && !mx_json_get(content, "creator"))
+        return mx_auth_refuse(c, "The create event names no creator.");
+    if (ev->version->privileged_creators && !additional_creators_ok(mx_json_get(content, "additional_creators")))
+        return mx_auth_refuse(c, "additional_creators is no list of user ids.");
+    return NULL;
+}
+
+/** Rooms v1-v5, rule 4. */
+static const mx_error_t *rule_aliases(const mx_auth_check_t *c)
+{
+    if (!c->event->state_key)
+        return mx_auth_refuse(c, "An m.room.aliases event needs a state_key.");
+    if (!mx_ident_is_local(c->event->sender, c->event->state_key))
+        return mx_auth_refuse(c, "The state_key of m.room.aliases is not the sender's server.");
+    return NULL;
+}
+
+static const mx_error_t *rule_third_party_invite_event(const mx_auth_check_t *c)
+{
+    if (c->sender_power < mx_power_action(c->power, MX_POWER_INVITE))
+        return mx_auth_refuse(c, "The sender's power level is too low to invite.");
+    return NULL;
+}
+
+/** Rooms v1 and v2, rule 11; later versions check redactions when they apply them. */
+static const mx_error_t *rule_redaction(const mx_auth_check_t *c)
+{
+    const char *own = mx_ident_server(c->event->event_id), *other = mx_ident_server(c->event->redacts);
+    if (c->event->version->event_id != MX_EVENT_ID_SERVER)
+        return NULL;
+    if (c->sender_power >= mx_power_action(c->power, MX_POWER_REDACT) || (own && mx_str_eq(own, other)))
+        return NULL;
+    return mx_auth_refuse(c, "The sender may not redact that event.");
+}
+
+typedef const mx_error_t *rule_fn(const mx_auth_check_t *c);
+
+/* Asked when sender, required level and state_key are fine. */
+static const struct {
+    const char *type;
+    rule_fn *rule;
+} rules[] = {
+    { "m.room.power_levels", mx_auth_rule_power_levels },
+    { "m.room.redaction", rule_redaction },
+};
+
+static const mx_error_t *rules_of_type(const mx_auth_check_t *c)
+{
+    apr_size_t i;
+    for (i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+        if (strcmp(rules[i].type, c->event->type) == 0)
+            return rules[i].rule(c);
+    }
+    return NULL;
+}
+
+/** The create event, the room it names and m.federate. */
+static const mx_error_t *rule_room(const mx_auth_check_t *c)
+{
+    const mx_json_t *federate;
+    if (!c->create)
+        return mx_auth_refuse(c, "The room has no create event.");
+    if (strcmp(c->create->room_id, c->event->room_id) != 0)
+        return mx_auth_refuse(c, "The event is not of the room that the create event made.");
+    federate = mx_json_get(mx_event_content(c->create), "m.federate");
+    if (!mx_json_bool(federate, 1) && !mx_str_eq(mx_ident_server(c->event->sender), mx_ident_server(c->create->sender)))
+        return mx_auth_refuse(c, "The room does not federate.");
+    return NULL;
+}
+
+/** Every event that is neither create, member nor aliases. */
+static const mx_error_t *rule_common(const mx_auth_check_t *c)
+{
+    const mx_event_t *ev = c->event;
+    if (mx_auth_membership(c, ev->sender) != MX_MEMBERSHIP_JOIN)
+        return mx_auth_refuse(c, "The sender is not in the room.");
+    if (strcmp(ev->type, "m.room.third_party_invite") == 0)
+        return rule_third_party_invite_event(c);
+    if (c->sender_power < mx_power_event(c->power, ev->type, mx_event_is_state(ev)))
+        return mx_auth_refuse(c, "The sender's power level is too low to send %s.", ev->type);
+    if (ev->state_key && *ev->state_key == '@' && strcmp(ev->state_key, ev->sender) != 0)
+        return mx_auth_refuse(c, "The state_key names another user.");
+    return rules_of_type(c);
+}
+
+const mx_error_t *mx_auth_check(const mx_event_t *event, const mx_auth_state_t *state, apr_pool_t *pool)
+{
+    mx_auth_check_t c = { event, state, NULL, NULL, 0, pool };
+    const mx_error_t *err;
+    if (strcmp(event->type, "m.room.create") == 0)
+        return mx_auth_rule_create(&c);
+    c.create = state->get(state->baton, "m.room.create", "");
+    err = rule_room(&c);
+    if (err)
+        return err;
+    if (event->version->special_aliases_auth && strcmp(event->type, "m.room.aliases") == 0)
+        return rule_aliases(&c);
+    c.power = state->power ? state->power
+                           : mx_power_create(c.create, state->get(state->baton, "m.room.power_levels", ""), pool);
+    c.sender_power = mx_power_user(c.power, event->sender);
+    return strcmp(event->type, "m.room.member") == 0 ? mx_auth_rule_member(&c) : rule_common(&c);
+}

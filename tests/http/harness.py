@@ -277,5 +277,13 @@ class Server(Homeserver):
 
     def children(self):
         """Process ids of httpd's children."""
-        out = subprocess.run(["ps", "-o", "pid=", "--ppid", str(self.pid)], stdout=subprocess.PIPE, text=True).stdout
-        return [int(pid) for pid in out.split()]
+        found = []
+        for entry in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{entry}/stat") as f:
+                    parent = f.read().rsplit(")", 1)[1].split()[1]
+            except OSError:   # it ended meanwhile
+                continue
+            if parent == str(self.pid):
+                found.append(int(entry))
+        return sorted(found)

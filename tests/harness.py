@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the HTTP tests stand on: servers made by conf/quickstart, a client that sends targets exactly as written, users."""
+"""What the HTTP and interop tests stand on: servers made by conf/quickstart, a client that sends targets exactly as written, users."""
 import http.client
 import itertools
 import json as jsonlib
@@ -11,7 +11,7 @@ import subprocess
 import time
 import urllib.parse
 
-REPO = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
+REPO = os.path.realpath(os.path.join(os.path.dirname(__file__), ".."))
 BUILD = os.path.join(REPO, ".build")
 QUICKSTART = os.path.join(REPO, "conf", "quickstart")
 V3 = "/_matrix/client/v3"
@@ -75,7 +75,7 @@ class ErrorLog:
 # ---------------------------------------------------------------------- requests
 class Reply:
     def __init__(self, what, status, headers, body):
-        self.what, self.status, self.headers, self.body = what, status, headers, body
+        self.what, self.status_code, self.headers, self.body = what, status, headers, body
 
     @property
     def text(self):
@@ -88,7 +88,7 @@ class Reply:
         return self.json()[key]
 
     def __repr__(self):
-        return f"{self.what} -> {self.status} {self.text[:2000]}"
+        return f"{self.what} -> {self.status_code} {self.text[:2000]}"
 
 
 class Api:
@@ -141,7 +141,7 @@ class Api:
         reply = self.request(method, target, data, headers, timeout)
         if errcode is not None and status == 200:
             status = None
-        assert status is None or reply.status == status, f"wanted {status}: {reply}"
+        assert status is None or reply.status_code == status, f"wanted {status}: {reply}"
         if target.startswith("/_matrix/"):
             check_form(reply)
         if errcode is not None:
@@ -152,7 +152,7 @@ class Api:
 def check_form(reply):
     """CS-API: API standards: an error is an object with errcode and error; CORS on every answer."""
     assert reply.headers.get("Access-Control-Allow-Origin") == "*", f"no CORS header: {reply}"
-    if reply.status >= 400:
+    if reply.status_code >= 400:
         try:
             error = reply.json()
         except ValueError:
@@ -166,7 +166,7 @@ class User(Api):
     def __init__(self, server, answer, password, https=False):
         super().__init__(server.https_url if https else server.base_url, server.ca, answer.get("access_token"))
         self.server, self.password = server, password
-        self.user_id, self.device_id = answer["user_id"], answer.get("device_id")
+        self.user_id, self.device_id, self.access_token = answer["user_id"], answer.get("device_id"), self.token
 
     def create_room(self, **body):
         return self.call("POST", f"{V3}/createRoom", body)["room_id"]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Fixtures of the HTTP tests.
+Fixtures of the HTTP and interop tests.
   server       one server for the whole run: open registration, no rate limits
   user, user2  fresh users of it
   new_user     a function that makes more
@@ -54,6 +54,19 @@ def make_server(request):
 
     def make(*options, name=None, **settings):
         made.append(_start(name or f"{request.node.originalname}-{len(made)}"[:60], *options, **settings))
+        return made[-1]
+    yield make
+    for server in made:
+        _stop(server)
+
+
+@pytest.fixture(scope="module")
+def make_module_server():
+    """As make_server, but the servers last until the end of the test file."""
+    made = []
+
+    def make(*options, name, **settings):
+        made.append(_start(name, *options, **settings))
         return made[-1]
     yield make
     for server in made:

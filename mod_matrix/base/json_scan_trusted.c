@@ -232,10 +232,12 @@ int mx_json_scan_key_cmp(mx_slice_t a, mx_slice_t b)
 
 const char *mx_json_scan_str(mx_slice_t raw, apr_pool_t *pool)
 {
-    const char *p = raw.p + 1, *end = raw.p + raw.len - 1;
+    const char *p, *end;
     char *out, *q;
     if (raw.len < 2 || *raw.p != '"')
         return NULL;
+    p = raw.p + 1;
+    end = raw.p + raw.len - 1;
     if (!memchr(p, '\\', (apr_size_t)(end - p)))
         return apr_pstrmemdup(pool, p, (apr_size_t)(end - p));
     q = out = apr_palloc(pool, raw.len);

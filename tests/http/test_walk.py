@@ -28,7 +28,7 @@ class Person:
         # as `curl -d` would: no Content-Type of JSON
         if data:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
-        answer = self.server.api.request(method, self.base + path, data, headers)
+        answer = self.server.request(method, self.base + path, data, headers)
         assert answer.status_code == status, answer
         return answer.json()
 

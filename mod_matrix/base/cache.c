@@ -55,6 +55,16 @@ static void *cache_alloc(apr_size_t bytes)
     return p;
 }
 
+void *mx_cache_value_create(apr_size_t bytes)
+{
+    return cache_alloc(bytes);
+}
+
+void mx_cache_value_destroy(void *value)
+{
+    free(value);
+}
+
 static void entry_drop(entry_t *e)
 {
     if (__atomic_sub_fetch(&e->refs, 1, __ATOMIC_ACQ_REL) > 0)

@@ -24,6 +24,10 @@ void mx_cache_put(mx_cache_ref_t *ref);
 void mx_cache_remove(mx_cache_t *cache, const void *key, apr_size_t key_len);
 void mx_cache_clear(mx_cache_t *cache);
 
+/** Zeroed memory for a value, and the `destroy` that goes with it. */
+void *mx_cache_value_create(apr_size_t bytes);
+void mx_cache_value_destroy(void *value);
+
 typedef struct mx_cache_stats_t {
     apr_uint64_t hits, misses, evictions;
     apr_size_t bytes, entries;

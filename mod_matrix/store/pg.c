@@ -52,6 +52,11 @@ static int session_event(PGEventId id, void *info, void *unused)
     }
 }
 
+/** Notices, and the farewell of a server that closes an idle connection, have nobody to read them; libpq prints them. */
+static void ignore_notice(void *unused, const char *message)
+{
+}
+
 static int session_register(PGconn *pg)
 {
     apr_pool_t *pool;
@@ -66,6 +71,7 @@ static int session_register(PGconn *pg)
         apr_pool_destroy(pool);
         return 0;
     }
+    PQsetNoticeProcessor(pg, ignore_notice, NULL);
     return 1;
 }
 

@@ -12,7 +12,7 @@
 
 #define MX_PG_STATEMENT_TIMEOUT_MS 30000        /* the server ends a statement that runs longer */
 #define MX_PG_IDLE_IN_TRANSACTION_MS 60000      /* and a transaction whose owner is silent longer */
-#define MX_PG_CONNECT_TIMEOUT_S 10              /* where the DSN names none (connections of our own) */
+#define MX_PG_CONNECT_TIMEOUT_S 5               /* where the DSN names none (connections of our own) */
 #define MX_PG_TCP_USER_TIMEOUT_MS 30000         /* a vanished server host is noticed after this (connections of our own) */
 #define MX_PG_STMTS_MAX 2048                    /* statements past this number run unprepared */
 #define MX_PG_PARAMS_MAX 64                     /* parameters of one statement */

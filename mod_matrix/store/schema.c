@@ -5,7 +5,7 @@
 
 #include <apr_file_io.h>
 
-#define MX_SCHEMA_VERSION 4                        /* number of the last file in sql/; tests/unit/test_store.c compares */
+#define MX_SCHEMA_VERSION 5                        /* number of the last file in sql/; tests/unit/test_stream.c compares */
 #define SCHEMA_FILE_MAX_BYTES (4 * 1024 * 1024)
 #define SERVER_VERSION_MIN 140000
 
@@ -284,6 +284,23 @@ apr_status_t mx_schema_apply(const char **perr, const char *dsn, const char *sql
     apr_status_t rv = schema_open(&sc, perr, dsn, pool);
     while (rv == APR_SUCCESS && version < MX_SCHEMA_VERSION)
         rv = schema_step(&version, &sc, sql_dir);
+    schema_done(&sc);
+    return rv;
+}
+
+apr_status_t mx_schema_owner(const char **powner, const char **perr, const char *dsn, apr_pool_t *pool)
+{
+    schema_conn_t sc;
+    PGresult *res = NULL;
+    int there = 0;
+    apr_status_t rv = schema_open(&sc, perr, dsn, pool);
+    if (rv == APR_SUCCESS)
+        rv = schema_number(&there, &sc, "select (to_regclass('instance') is not null)::int::text", "Looking for the schema");
+    if (rv == APR_SUCCESS && there)
+        rv = schema_exec(&res, &sc, "select server_name from instance", "Reading the database's server name");
+    if (rv == APR_SUCCESS)
+        *powner = res && PQntuples(res) ? apr_pstrdup(pool, PQgetvalue(res, 0, 0)) : NULL;
+    PQclear(res);
     schema_done(&sc);
     return rv;
 }

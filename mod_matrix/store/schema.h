@@ -14,6 +14,8 @@ int mx_schema_wanted(void);
 mx_schema_state_e mx_schema_check(int *pfound, const char **perr, const char *dsn, apr_pool_t *pool);
 /** Brings the database to mx_schema_wanted() from the files in `sql_dir`; safe to call by several processes at once. */
 apr_status_t mx_schema_apply(const char **perr, const char *dsn, const char *sql_dir, apr_pool_t *pool);
+/** The server name the database belongs to; NULL while nobody has claimed it (or there is no schema). Changes nothing. */
+apr_status_t mx_schema_owner(const char **powner, const char **perr, const char *dsn, apr_pool_t *pool);
 /** The server name the database belongs to (set by the first to claim it); another name is an error with a sentence. */
 apr_status_t mx_schema_claim(const char **perr, const char *dsn, const char *server_name, apr_pool_t *pool);
 

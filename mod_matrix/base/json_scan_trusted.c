@@ -109,12 +109,13 @@ mx_slice_t mx_json_scan_get(const mx_json_scan_t *scan, const char *key)
 
 int mx_json_scan_array(mx_slice_t **pitems, mx_slice_t text, apr_pool_t *pool)
 {
-    const char *p = text.p, *end = text.p + text.len;
     mx_slice_t first[MX_MEMBERS_INLINE], *items = first;
     int n = 0, cap = MX_MEMBERS_INLINE;
-    if (!text.len || *p != '[')
+    const char *p, *end;
+    if (!text.len || *text.p != '[')
         return -1;
-    p = mx_json_skip_space(p + 1, end);
+    end = text.p + text.len;
+    p = mx_json_skip_space(text.p + 1, end);
     while (p < end && *p != ']') {
         const char *after = mx_json_scan_skip(p, end);
         if (n == cap) {

@@ -13,7 +13,6 @@ GOOD = {
     "mod_matrix/glue/routes.def": SPDX
     + 'MX_ROUTE(POST, "/_matrix/client/(r0|v3)/rooms/{roomId}/join", USER, JOIN, OBJECT, mx_client_join_room_by_id)\n',
     "mod_matrix/server/settings.def": SPDX + 'MX_SET_INT("MatrixMaxWaiting", max_waiting, 1, 0, 9, "Polls.")\n',
-    "mod_matrix/DIRECTIVES.md": "MatrixMaxWaiting\n",
     "tests/http/test_joining.py": "# SPDX-License-Identifier: Apache-2.0\n"
     'def test_joining_001_join(user):\n    user.call("POST", f"{V3}/rooms/{quote(room)}/join")\n',
 }
@@ -43,7 +42,7 @@ SAMPLES = {
                              + 'MX_ROUTE(GET, "/_matrix/client/(r0|v3)/join", USER, JOIN, NONE, mx_client_nobody)\n'},
     "routes_have_tests": {"mod_matrix/glue/routes.def": SPDX
                           + 'MX_ROUTE(GET, "/_matrix/client/(r0|v3)/rooms/{roomId}/joi", USER, X, NONE, mx_client_join_room_by_id)\n'},
-    "directives_are_documented": {"mod_matrix/server/settings.def": SPDX + 'MX_SET_INT("MatrixOther", other, 1, 0, 9, "x")\n'},
+    "directive_pages_are_fresh": {"mod_matrix/server/settings.def": SPDX + 'MX_SET_INT("MatrixOther", other, 1, 0, 9, "x")\n'},
     "documented_directives_exist": {"conf/vhost.conf.in": "# SPDX-License-Identifier: Apache-2.0\n    MatrixMaxSitting 3\n"},
     "sources_are_built": c("int a;\n"),
     "lists_are_sorted": {"Makefile.am": "list = \\\n\tb.c \\\n\ta.c\n"},

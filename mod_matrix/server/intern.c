@@ -6,7 +6,6 @@
 #include "store/intern.h"
 
 #include <stdint.h>
-#include <stdlib.h>
 
 /* shares of MatrixCacheSize */
 #define USERS_SHARE 16
@@ -18,9 +17,9 @@ void mx_server_intern_create(mx_server_state_t *state, apr_int64_t cache_bytes, 
 {
     apr_size_t bytes = (apr_size_t)cache_bytes;
     state->user_nids = mx_cache_create("user_nids", bytes / USERS_SHARE, NULL, pool);
-    state->user_ids = mx_cache_create("user_ids", bytes / USERS_SHARE, free, pool);
+    state->user_ids = mx_cache_create("user_ids", bytes / USERS_SHARE, mx_cache_value_destroy, pool);
     state->type_nids = mx_cache_create("type_nids", bytes / TYPES_SHARE, NULL, pool);
-    state->type_names = mx_cache_create("type_names", bytes / TYPES_SHARE, free, pool);
+    state->type_names = mx_cache_create("type_names", bytes / TYPES_SHARE, mx_cache_value_destroy, pool);
     state->skey_nids = mx_cache_create("skey_nids", bytes / SKEYS_SHARE, NULL, pool);
 }
 
@@ -54,9 +53,10 @@ static const char *text_get(mx_cache_t *cache, apr_int64_t number, apr_pool_t *p
 
 static void text_set(mx_cache_t *cache, apr_int64_t number, const char *text)
 {
-    char *copy = strdup(text);      /* freed when the cache drops it, which no pool can do */
-    if (copy)
-        mx_cache_set(NULL, cache, &number, sizeof(number), copy, ENTRY_BYTES + strlen(text), 0);
+    apr_size_t bytes = strlen(text) + 1;
+    char *copy = mx_cache_value_create(bytes);
+    memcpy(copy, text, bytes);
+    mx_cache_set(NULL, cache, &number, sizeof(number), copy, ENTRY_BYTES + bytes, 0);
 }
 
 /** Remembers what the database said; passes its status on. */

@@ -11,7 +11,8 @@
  * One round trip on each new connection. Read committed: store/stream.h needs a new snapshot for each statement.
  * Generic plans: all our statements find their rows by index, so the plan never hangs on the values, while planning
  * anew costs more than most of them take to run. "auto" goes on doing that for array parameters (it guesses ten
- * elements for a generic plan and so believes that planning for one or two pays).
+ * elements for a generic plan and so believes that planning for one or two pays). Measured on 200,000 events, events by
+ * nid: one element 57 us planned once, 114 us with "auto"; with a join 72 us and 220 us; 100 and 1,000 elements no worse.
  * No JIT: nothing here runs long enough to earn the compilation.
  */
 static const char session_settings[] =

@@ -199,6 +199,24 @@ START_TEST(membership_changes_follow_the_table)
 }
 END_TEST
 
+/* Rule "leave": an unban asks for the ban level and the kick level. */
+START_TEST(lifting_a_ban_needs_the_ban_level_too)
+{
+    int v;
+    for (v = 1; v <= 12; v++) {
+        room_t *room = room_new(apr_itoa(pool, v), NULL);
+        room_add(room, "@creator:h", "m.room.power_levels", "",
+                 apr_psprintf(pool, "{\"ban\":60,\"kick\":50,\"users\":{%s\"@mod:h\":50,\"@high:h\":60}}",
+                              v == 12 ? "" : "\"@creator:h\":100,"));
+        room_member(room, "@mod:h", "@mod:h", "join");
+        room_member(room, "@high:h", "@high:h", "join");
+        room_member(room, "@high:h", "@a:h", "ban");
+        check(room, room_event(room, "@mod:h", "m.room.member", "@a:h", "{\"membership\":\"leave\"}"), 0, "kick level alone");
+        check(room, room_event(room, "@high:h", "m.room.member", "@a:h", "{\"membership\":\"leave\"}"), 1, "ban level");
+    }
+}
+END_TEST
+
 START_TEST(membership_events_need_state_key_and_membership)
 {
     room_t *room = room_new("11", NULL);
@@ -581,7 +599,7 @@ END_TEST
 
 UNIT_MAIN("core_auth", create_events_are_checked_by_their_version, create_events_have_no_parents_and_the_right_room_id,
           events_of_another_or_no_room_are_refused, unfederated_rooms_take_only_their_own_server,
-          membership_changes_follow_the_table, membership_events_need_state_key_and_membership,
+          membership_changes_follow_the_table, lifting_a_ban_needs_the_ban_level_too, membership_events_need_state_key_and_membership,
           the_first_join_is_the_creators_alone, restricted_joins_need_a_member_who_may_invite,
           third_party_invites_need_token_sender_and_signature, sending_needs_membership_and_level,
           without_power_levels_the_creator_rules, power_level_changes_follow_the_table,

@@ -250,6 +250,8 @@ START_TEST(foreign_events_are_cleaned_of_what_is_not_theirs)
     ck_assert_ptr_null(mx_event_parse_foreign(&ev, version("11"),
                                               MX_SLICE_LIT(FOREIGN(",\"unsigned\":{\"age\":1},\"event_id\":\"$x\"")), pool));
     ck_assert_str_eq(text_of(ev->pdu), FOREIGN(""));
+    ck_assert_ptr_null(mx_event_parse_foreign(&ev, version("11"), MX_SLICE_LIT(FOREIGN(",\"unsigned\":{\"age\":1}")), pool));
+    ck_assert_str_eq(text_of(ev->pdu), FOREIGN(""));
     ck_assert_ptr_null(mx_event_parse_foreign(&ev, version("11"), MX_SLICE_LIT(" " FOREIGN("") "\n"), pool));
     ck_assert_str_eq(text_of(ev->pdu), FOREIGN(""));
     ck_assert_ptr_null(mx_event_parse_foreign(&ev, version("11"), MX_SLICE_LIT(FOREIGN(",\"unknown\":\"kept\"")), pool));
@@ -456,6 +458,9 @@ START_TEST(redactions_are_served_with_redacts_in_both_places)
                                "\"type\":\"m.room.redaction\"}", MX_FORMAT_SYNC, NULL), want);
     ck_assert_str_eq(formatted("{\"content\":{\"redacts\":\"$x\"},\"origin_server_ts\":5,\"sender\":\"@u:d\","
                                "\"type\":\"m.room.redaction\"}", MX_FORMAT_SYNC, NULL), want);
+    ck_assert_ptr_nonnull(strstr(formatted("{\"content\":{\"reason\":\"r\"},\"origin_server_ts\":5,\"redacts\":\"$x\",\"sender\":\"@u:d\","
+                                           "\"type\":\"m.room.redaction\"}", MX_FORMAT_SYNC, NULL),
+                                 "{\"reason\":\"r\",\"redacts\":\"$x\"}"));
     ck_assert_ptr_null(strstr(formatted("{\"content\":{\"redacts\":5},\"origin_server_ts\":5,\"sender\":\"@u:d\","
                                         "\"type\":\"m.room.redaction\"}", MX_FORMAT_SYNC, NULL), "5,\"redacts\""));
     ck_assert_ptr_null(strstr(formatted("{\"content\":{\"redacts\":\"$x\"},\"origin_server_ts\":5,\"sender\":\"@u:d\","

@@ -217,6 +217,7 @@ START_TEST(event_filters_pass_what_they_should)
         { "{\"types\":[\"m.*.topic\"]}", "m.room.topic", NULL, NULL, 0, 1 },
         { "{\"types\":[\"*a*b\"]}", "xaxbxb", NULL, NULL, 0, 1 },
         { "{\"types\":[\"*a*b\"]}", "xaxbxc", NULL, NULL, 0, 0 },
+        { "{\"types\":[\"*ab\"]}", "aab", NULL, NULL, 0, 1 },
         { "{\"types\":[]}", "x", NULL, NULL, 0, 0 },
         { "{\"types\":[\"x\"],\"not_types\":[\"*\"]}", "x", NULL, NULL, 0, 0 },
         { "{\"not_types\":[\"m.*\"]}", "x", NULL, NULL, 0, 1 },

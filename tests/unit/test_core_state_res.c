@@ -147,9 +147,11 @@ START_TEST(a_ban_beats_what_the_banned_did_meanwhile)
 {
     int v;
     for (v = 0; v < UNIT_COUNT(v2_versions); v++) {
-        room_t *a = start(v2_versions[v]), *b = fork_of(a, 100);
-        mx_event_t *ban = member(a, "@creator:h", "@mod:h", "ban");
+        room_t *a = start(v2_versions[v]), *b = fork_of(a, 0);
+        mx_event_t *ban;
         mx_state_set_t out;
+        a->clock += 100;            /* the later clock: only its being a power event puts it first */
+        ban = member(a, "@creator:h", "@mod:h", "ban");
         state(b, "@mod:h", "m.room.topic", "", "{\"topic\":\"evil\"}");
         state(b, "@mod:h", "m.room.member", "@mod:h", "{\"membership\":\"join\",\"displayname\":\"x\"}");
         out = resolve(a, b);
@@ -244,28 +246,102 @@ START_TEST(events_that_are_unknown_or_rejected_take_no_part)
 END_TEST
 
 /*
- * Rooms v12: the conflicted state subgraph, and the start from an empty state. One side is an old state in which the
- * moderator has no level yet; on the other the topic was set with the level he got in between. Only the subgraph brings
- * the power levels in between back into the checks; without them the result would fall to the oldest levels.
+ * Auth difference: of the power levels in between, which no set holds any more, the newest depend. Without them the
+ * moderator's own would not pass and the room would fall back to the oldest.
  */
-START_TEST(version_12_replays_the_events_between_conflicting_ones)
+START_TEST(levels_that_no_set_holds_any_more_are_replayed)
 {
-    room_t *old = room_new("12", NULL), *now;
-    mx_event_t *levels, *topic;
-    mx_state_set_t out;
-    known = apr_hash_make(pool);
-    learn((mx_event_t *)(apr_uintptr_t)old->state[0]);
-    learn((mx_event_t *)(apr_uintptr_t)old->state[1]);
-    state(old, "@creator:h", "m.room.join_rules", "", "{\"join_rule\":\"public\"}");
-    state(old, "@creator:h", "m.room.power_levels", "", "{\"users\":{}}");
-    member(old, "@mod:h", "@mod:h", "join");
-    now = fork_of(old, 10);
-    state(now, "@creator:h", "m.room.power_levels", "", "{\"users\":{\"@mod:h\":60}}");
-    levels = state(now, "@mod:h", "m.room.power_levels", "", "{\"users\":{\"@mod:h\":50}}");
-    topic = state(now, "@mod:h", "m.room.topic", "", "{\"topic\":\"x\"}");
-    out = resolve(old, now);
-    ck_assert_str_eq(entry_of(&out, "m.room.power_levels", ""), levels->event_id);
-    ck_assert_str_eq(entry_of(&out, "m.room.topic", ""), topic->event_id);
+    int v;
+    for (v = 0; v < UNIT_COUNT(v2_versions); v++) {
+        room_t *old = start(v2_versions[v]), *now;
+        const char *creator = strcmp(v2_versions[v], "12") == 0 ? "" : "\"@creator:h\":100,";
+        mx_event_t *levels, *name;
+        mx_state_set_t out;
+        now = fork_of(old, 10);
+        state(now, "@creator:h", "m.room.power_levels", "", apr_psprintf(pool, "{\"users\":{%s\"@user:h\":60}}", creator));
+        levels = state(now, "@user:h", "m.room.power_levels", "", apr_psprintf(pool, "{\"users\":{%s\"@user:h\":50}}", creator));
+        name = state(now, "@user:h", "m.room.name", "", "{\"name\":\"x\"}");
+        out = resolve(old, now);
+        ck_assert_str_eq(entry_of(&out, "m.room.power_levels", ""), levels->event_id);
+        ck_assert_str_eq(entry_of(&out, "m.room.name", ""), name->event_id);
+    }
+}
+END_TEST
+
+/* Rooms v12: conflicted state subgraph. The levels in between are in every auth chain (of the name), so no difference. */
+START_TEST(only_version_12_replays_what_lies_between_conflicting_events)
+{
+    static const char *const versions[] = { "11", "12" };
+    int v;
+    for (v = 0; v < 2; v++) {
+        room_t *old = start(versions[v]), *now;
+        const char *creator = v ? "" : "\"@creator:h\":100,";
+        const mx_event_t *oldest = room_get(old, "m.room.power_levels", "");
+        mx_event_t *newest, *name;
+        mx_state_set_t out;
+        now = fork_of(old, 10);
+        state(now, "@creator:h", "m.room.power_levels", "", apr_psprintf(pool, "{\"users\":{%s\"@user:h\":60}}", creator));
+        name = state(now, "@user:h", "m.room.name", "", "{\"name\":\"x\"}");
+        newest = state(now, "@user:h", "m.room.power_levels", "", apr_psprintf(pool, "{\"users\":{%s\"@user:h\":50}}", creator));
+        old->state[old->n++] = name;
+        out = resolve(old, now);
+        ck_assert_str_eq(entry_of(&out, "m.room.power_levels", ""), v ? newest->event_id : oldest->event_id);
+    }
+}
+END_TEST
+
+/* Rooms v12, algorithm, step 2: undisputed state does not bind the replay; the event's own auth events do. */
+START_TEST(only_version_12_starts_from_an_empty_state)
+{
+    static const char *const versions[] = { "11", "12" };
+    int v;
+    for (v = 0; v < 2; v++) {
+        room_t *a = start(versions[v]), *b = fork_of(a, 100);
+        mx_event_t *first = state(a, "@creator:h", "m.room.topic", "", "{\"topic\":\"1\"}");
+        mx_event_t *second = state(b, "@mod:h", "m.room.topic", "", "{\"topic\":\"2\"}"), *left;
+        mx_state_set_t out;
+        left = member(b, "@mod:h", "@mod:h", "leave");
+        a->state[a->n++] = left;
+        out = resolve(a, b);
+        ck_assert_str_eq(entry_of(&out, "m.room.topic", ""), v ? second->event_id : first->event_id);
+        ck_assert_str_eq(entry_of(&out, "m.room.member", "@mod:h"), left->event_id);
+    }
+}
+END_TEST
+
+/* Reverse topological power ordering: the greater level first, whatever the clocks say. */
+START_TEST(a_demotion_beats_an_earlier_ban_by_the_demoted)
+{
+    int v;
+    for (v = 0; v < UNIT_COUNT(v2_versions); v++) {
+        int is12 = strcmp(v2_versions[v], "12") == 0;
+        room_t *a = start(v2_versions[v]), *b = fork_of(a, 0);
+        const mx_event_t *joined = room_get(a, "m.room.member", "@user:h");
+        mx_state_set_t out;
+        a->clock += 100;
+        state(a, "@creator:h", "m.room.power_levels", "", is12 ? "{\"users\":{}}" : "{\"users\":{\"@creator:h\":100}}");
+        member(b, "@mod:h", "@user:h", "ban");
+        out = resolve(a, b);
+        ck_assert_str_eq(entry_of(&out, "m.room.member", "@user:h"), joined->event_id);
+    }
+}
+END_TEST
+
+/* Reverse topological power ordering: an event comes after its auth events, also with a clock that goes wrong. */
+START_TEST(a_wrong_clock_does_not_put_an_event_before_its_auth_events)
+{
+    int v;
+    for (v = 0; v < UNIT_COUNT(v2_versions); v++) {
+        room_t *old = start(v2_versions[v]), *now = fork_of(old, 100);
+        const char *creator = strcmp(v2_versions[v], "12") == 0 ? "" : "\"@creator:h\":100,";
+        mx_event_t *newest;
+        mx_state_set_t out;
+        state(now, "@creator:h", "m.room.power_levels", "", apr_psprintf(pool, "{\"users\":{%s\"@user:h\":60}}", creator));
+        now->clock = 0;
+        newest = state(now, "@creator:h", "m.room.power_levels", "", apr_psprintf(pool, "{\"users\":{%s\"@user:h\":70}}", creator));
+        out = resolve(old, now);
+        ck_assert_str_eq(entry_of(&out, "m.room.power_levels", ""), newest->event_id);
+    }
 }
 END_TEST
 
@@ -311,5 +387,7 @@ UNIT_MAIN("core_state_res", equal_and_single_sets_stay_as_they_are, state_that_o
           of_two_topics_under_the_same_levels_the_later_stands, a_ban_beats_what_the_banned_did_meanwhile,
           of_two_power_level_changes_the_more_powerful_senders_comes_first, closing_the_room_beats_a_join_of_the_other_side,
           newer_power_levels_outweigh_a_later_clock, three_sets_resolve_as_one,
-          events_that_are_unknown_or_rejected_take_no_part, version_12_replays_the_events_between_conflicting_ones,
+          events_that_are_unknown_or_rejected_take_no_part, levels_that_no_set_holds_any_more_are_replayed,
+          only_version_12_replays_what_lies_between_conflicting_events, only_version_12_starts_from_an_empty_state,
+          a_demotion_beats_an_earlier_ban_by_the_demoted, a_wrong_clock_does_not_put_an_event_before_its_auth_events,
           version_1_takes_the_deepest_that_passes, many_conflicts_resolve_and_stay_complete)

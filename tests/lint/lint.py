@@ -203,7 +203,7 @@ def files_are_short(tree):
 @rule
 def symbols_carry_their_address(tree):
     for folder, name, path, text in tree.sources((".c",)):
-        short = "mx_" if folder in ("base", "core", "tools") else "mx_" + name.split(".")[0].rstrip("s")
+        short = "mx_" if folder in ("base", "core", "tools") else "mx_" + re.split(r"[._]", name)[0].rstrip("s")
         for function, line, _, static in functions(text):
             if not static and not function.startswith((short, f"mx_{folder}_")) and function != "main":
                 yield path, line, f"{function}() is not static, so its name starts with mx_{folder}_ or {short}"

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: Apache-2.0
 -- People, their devices and what opens their account. Owner: mod_matrix/user, store/user.c, device.c, token.c, profile.c
 -- Integers named *_nid stand for strings everywhere else; the strings live here once, in byte order (COLLATE "C").
 

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: Apache-2.0
 -- Rooms, events and state. Owner: mod_matrix/room, store/room.c, event.c, state.c, member.c, alias.c
 
 -- One sequence gives stream positions to everything that /sync tells (cache 1: a position is drawn inside its transaction).
@@ -70,7 +71,7 @@ create table snapshot (
     anc      int8[] not null,                    -- ancestors, root first, parent last; their deltas make the state
     size     int4 not null,                      -- entries of the whole state
     hash     bytea not null,                     -- 16 bytes: equal for equal states of a room (additive multiset hash)
-    delta    int8[] not null                     -- skey_nid, nid, skey_nid, nid …; nid 0 removes
+    delta    int8[] not null                     -- skey nids, then as many event nids; 0 removes
 );
 create index on snapshot (room_nid, hash);
 

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: Apache-2.0
 -- What /sync tells besides events. Every row carries its stream position. Owner: mod_matrix/sync, store/account_data.c, receipt.c, typing.c
 
 -- room_nid 0: global. Tags, m.fully_read and the like are account data.

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: Apache-2.0
 -- The homeserver this database belongs to. Owner: mod_matrix/store/schema.c
 
 create table instance (

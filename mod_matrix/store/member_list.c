@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reads of `member` and of the events behind it. */
+#include "store/member_list.h"
+
+MX_STMT(member_find, "ll",
+        "select room_nid, user_nid, nid, stream, membership, forgotten from member"
+        " where room_nid = $1::int8 and user_nid = $2::int8");
+
+apr_status_t mx_store_member_find(mx_member_row_t *out, mx_store_t *store, apr_int64_t room_nid, apr_int64_t user_nid, apr_pool_t *pool)
+{
+    mx_rows_t *rows;
+    apr_status_t rv = mx_store_run(&rows, store, pool, &member_find, room_nid, user_nid);
+
+    if (rv != APR_SUCCESS)
+        return rv;
+    if (!mx_rows_count(rows))
+        return MX_STORE_NONE;
+    out->room_nid = mx_row_int(rows, 0, 0);
+    out->user_nid = mx_row_int(rows, 0, 1);
+    out->nid = mx_row_int(rows, 0, 2);
+    out->stream = mx_row_int(rows, 0, 3);
+    out->membership = (mx_membership_e)mx_row_int(rows, 0, 4);
+    out->forgotten = mx_row_bool(rows, 0, 5);
+    return APR_SUCCESS;
+}
+
+/** Runs nothing: turns a result whose columns are MX_EVENT_COLUMNS into rows. */
+static apr_status_t read_events(mx_event_row_t **prows, int *pn, apr_status_t rv, const mx_rows_t *rows, apr_pool_t *pool)
+{
+    if (rv == APR_SUCCESS)
+        *pn = mx_store_event_read_all(prows, rows, pool);
+    return rv;
+}
+
+/** Turns a result of one text column into a list. */
+static apr_status_t read_texts(const char ***pids, int *pn, apr_status_t rv, const mx_rows_t *rows, apr_pool_t *pool)
+{
+    int i, n;
+    const char **ids;
+
+    if (rv != APR_SUCCESS)
+        return rv;
+    n = mx_rows_count(rows);
+    ids = apr_pcalloc(pool, (n + 1) * sizeof(*ids));
+    for (i = 0; i < n; i++)
+        ids[i] = mx_row_text(rows, i, 0);
+    *pids = ids;
+    *pn = n;
+    return APR_SUCCESS;
+}
+
+MX_STMT(member_chain, "lli",
+        "with recursive c(nid, steps) as ("
+        "  select m.nid, 1 from member m where m.room_nid = $1::int8 and m.user_nid = $2::int8"
+        "  union all"
+        "  select s.replaces, c.steps + 1 from c join state_event s on s.nid = c.nid"
+        "  where s.replaces is not null and c.steps < $3::int4)"
+        " select " MX_EVENT_COLUMNS " from " MX_EVENT_FROM " join c on c.nid = e.nid order by c.steps");
+
+apr_status_t mx_store_member_chain(mx_event_row_t **prows, int *pn, mx_store_t *store, apr_int64_t room_nid, apr_int64_t user_nid,
+                                   int max, apr_pool_t *pool)
+{
+    mx_rows_t *rows = NULL;
+    apr_status_t rv = mx_store_run(&rows, store, pool, &member_chain, room_nid, user_nid, max);
+
+    return read_events(prows, pn, rv, rows, pool);
+}
+
+MX_STMT(member_rooms, "li",
+        "select r.room_id from member m join room r on r.room_nid = m.room_nid"
+        " where m.user_nid = $1::int8 and m.membership = $2::int4 and m.local order by r.room_id");
+
+apr_status_t mx_store_member_rooms(const char ***pids, int *pn, mx_store_t *store, apr_int64_t user_nid, mx_membership_e membership,
+                                   apr_pool_t *pool)
+{
+    mx_rows_t *rows = NULL;
+    apr_status_t rv = mx_store_run(&rows, store, pool, &member_rooms, user_nid, (int)membership);
+
+    return read_texts(pids, pn, rv, rows, pool);
+}
+
+MX_STMT(member_events, "li",
+        "select " MX_EVENT_COLUMNS " from " MX_EVENT_FROM " join member m on m.nid = e.nid"
+        " where m.room_nid = $1::int8 and (1 << m.membership) & $2::int4 <> 0 order by e.nid");
+
+apr_status_t mx_store_member_events(mx_event_row_t **prows, int *pn, mx_store_t *store, apr_int64_t room_nid, int memberships,
+                                    apr_pool_t *pool)
+{
+    mx_rows_t *rows = NULL;
+    apr_status_t rv = mx_store_run(&rows, store, pool, &member_events, room_nid, memberships);
+
+    return read_events(prows, pn, rv, rows, pool);
+}
+
+MX_STMT(member_events_among, "Li",
+        "select " MX_EVENT_COLUMNS " from " MX_EVENT_FROM
+        " where e.nid = any($1::int8[]) and e.type_nid = $2::int4 order by e.nid");
+
+apr_status_t mx_store_member_events_among(mx_event_row_t **prows, int *pn, mx_store_t *store, const apr_int64_t *nids, int n,
+                                          int type_nid, apr_pool_t *pool)
+{
+    mx_rows_t *rows = NULL;
+    apr_status_t rv = mx_store_run(&rows, store, pool, &member_events_among, nids, n, type_nid);
+
+    return read_events(prows, pn, rv, rows, pool);
+}
+
+MX_STMT(member_local_joined, "lii",
+        "select x.mxid from member m join mxid x on x.user_nid = m.user_nid"
+        " where m.room_nid = $1::int8 and m.membership = $2::int4 and m.local order by m.nid limit $3::int4");
+
+apr_status_t mx_store_member_local_joined(const char ***pids, int *pn, mx_store_t *store, apr_int64_t room_nid, int max, apr_pool_t *pool)
+{
+    mx_rows_t *rows = NULL;
+    apr_status_t rv = mx_store_run(&rows, store, pool, &member_local_joined, room_nid, (int)MX_MEMBERSHIP_JOIN, max);
+
+    return read_texts(pids, pn, rv, rows, pool);
+}
+
+MX_STMT(member_heroes, "llii",
+        "select x.mxid from member m join mxid x on x.user_nid = m.user_nid"
+        " where m.room_nid = $1::int8 and m.user_nid <> $2::int8 and (1 << m.membership) & $3::int4 <> 0"
+        " order by m.nid limit $4::int4");
+
+apr_status_t mx_store_member_heroes(const char ***pids, int *pn, mx_store_t *store, apr_int64_t room_nid, apr_int64_t not_user_nid,
+                                    int gone, int max, apr_pool_t *pool)
+{
+    int memberships = gone ? 1 << MX_MEMBERSHIP_LEAVE | 1 << MX_MEMBERSHIP_BAN : 1 << MX_MEMBERSHIP_JOIN | 1 << MX_MEMBERSHIP_INVITE;
+    mx_rows_t *rows = NULL;
+    apr_status_t rv = mx_store_run(&rows, store, pool, &member_heroes, room_nid, not_user_nid, memberships, max);
+
+    return read_texts(pids, pn, rv, rows, pool);
+}
+
+MX_STMT(member_forget, "lli",
+        "update member set forgotten = true"
+        " where room_nid = $1::int8 and user_nid = $2::int8 and (1 << membership) & $3::int4 <> 0");
+
+apr_status_t mx_store_member_forget(mx_store_t *store, apr_int64_t room_nid, apr_int64_t user_nid, apr_pool_t *pool)
+{
+    mx_rows_t *rows;
+    int memberships = 1 << MX_MEMBERSHIP_LEAVE | 1 << MX_MEMBERSHIP_BAN;
+    apr_status_t rv = mx_store_run(&rows, store, pool, &member_forget, room_nid, user_nid, memberships);
+
+    if (rv != APR_SUCCESS)
+        return rv;
+    return mx_rows_affected(rows) ? APR_SUCCESS : MX_STORE_NONE;
+}

@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* CS-API: POST /rooms/{roomId}/kick. */
+#include "api/room_param.h"
+
+const mx_error_t *mx_client_kick(mx_reply_t *reply, mx_req_t *req)
+{
+    return mx_api_member_change(req, MX_ROOM_KICK);
+}

@@ -82,6 +82,7 @@ typedef struct mx_room_member_change_t {
     const char *target;              /* whose membership */
     const char *reason;              /* may be NULL */
     int is_direct;
+    int guest;                       /* the actor is a guest: joins only where m.room.guest_access lets guests in */
     const mx_json_t *extra;          /* further members of the content (third_party_signed …) or NULL */
 } mx_room_member_change_t;
 const mx_error_t *mx_room_member_change(mx_server_t *server, const char *room_id, const mx_room_member_change_t *change, apr_pool_t *pool);

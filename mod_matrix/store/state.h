@@ -27,4 +27,31 @@ apr_status_t mx_store_state_diff(mx_state_item_t **pitems, int *pn, mx_store_t *
 apr_status_t mx_store_state_at(apr_int64_t *snaps_out, mx_store_t *store, const apr_int64_t *room_nids, int n, apr_int64_t stream,
                                apr_pool_t *pool);
 
+/* ---- of many rooms at once, one query each (state_many.c) ---- */
+
+/** A state or a difference. */
+typedef struct mx_state_list_t {
+    mx_state_item_t *items;          /* sorted by skey_nid */
+    int n;
+} mx_state_list_t;
+/** The whole state of each snapshot (0: empty), out[i] for snaps[i]. */
+apr_status_t mx_store_state_load_many(mx_state_list_t *out, mx_store_t *store, const apr_int64_t *snaps, int n, apr_pool_t *pool);
+/** What turns from[i] into to[i]. */
+apr_status_t mx_store_state_diff_many(mx_state_list_t *out, mx_store_t *store, const apr_int64_t *from, const apr_int64_t *to, int n,
+                                      apr_pool_t *pool);
+
+/* ---- equality (for whoever makes snapshots: room/accept.c) ---- */
+
+#define MX_STATE_HASH_BYTES 16
+#define MX_STATE_HASH_KEY_BYTES 32
+/** Of a whole state: the sum of the keyed hashes of its entries, so it follows a change without the rest. All zero: empty. */
+typedef struct mx_state_hash_t {
+    unsigned char bytes[MX_STATE_HASH_BYTES];
+} mx_state_hash_t;
+/** The database's own key: without it, whoever sends events could look for two states with one hash. MX_STORE_NONE. */
+apr_status_t mx_store_state_hash_key(unsigned char key[MX_STATE_HASH_KEY_BYTES], mx_store_t *store, apr_pool_t *pool);
+/** Replaces an entry's event by another; packed ids, MX_SLICE_NONE where there was, or will be, none. */
+void mx_store_state_hash_change(mx_state_hash_t *hash, const unsigned char key[MX_STATE_HASH_KEY_BYTES], apr_int64_t skey_nid,
+                                mx_slice_t old_id, mx_slice_t new_id, apr_pool_t *pool);
+
 #endif

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Shared by the files of room/ that keep rooms in memory and write to them. How long things live, and who locks what:
+ *
+ *   mx_room_t (cache.c)            one version of a room, immutable but for checked_at; counted by the cache of views. A request
+ *                                  borrows it until its pool is cleared. A commit of ours replaces it by the next version.
+ *   mx_room_known_t (state.c)      what has been read of one snapshot, shared by all views of it; counted. Its core events are
+ *                                  parsed and never change; its table of entries grows under its own lock.
+ *   mx_room_state_event_t          a parsed state event; counted by the cache of events, borrowed with a request's pool.
+ *   queues (send.c)                exist while somebody sends into the room; under the lock of the room's stripe.
+ *
+ * Locks are leaves: none is held across a statement, a wait for another thread, or the taking of another lock (the cache's
+ * own ones apart). Publishing a view takes the room's stripe of publish[].
+ */
+#ifndef MX_ROOM_ROOM_PRIVATE_H
+#define MX_ROOM_ROOM_PRIVATE_H
+
+#include "base/cache.h"
+#include "room/room.h"
+#include "store/room.h"
+
+#include <apr_thread_mutex.h>
+
+#define MX_ROOM_STRIPES 64
+
+struct mx_room_state_t {
+    mx_cache_t *views;               /* room nid: mx_room_t */
+    mx_cache_t *ids;                 /* room id: nid as a pointer */
+    mx_cache_t *events;              /* mx_room_state_event_key_t: mx_room_state_event_t */
+    mx_cache_t *facts;               /* room/facts.c */
+    apr_thread_mutex_t *publish[MX_ROOM_STRIPES];
+    struct mx_room_combiner_t *combiner;   /* room/send.c */
+    apr_thread_mutex_t *hash_key_lock;
+    int hash_key_known;
+    unsigned char hash_key[MX_STATE_HASH_KEY_BYTES];
+};
+
+/* ---- what is known of a room's state (room/state.c) ---- */
+
+typedef struct mx_room_known_t mx_room_known_t;
+
+/** One entry of the current state. */
+typedef struct mx_room_current_t {
+    apr_int64_t nid;                 /* 0: there is none */
+    const mx_event_t *event;         /* content parsed; NULL: there is none */
+    mx_membership_e membership;      /* of m.room.member, else NONE */
+} mx_room_current_t;
+
+/** A state event of a batch of ours. */
+typedef struct mx_room_change_t {
+    const char *type, *state_key;
+    apr_int64_t nid;
+    const mx_event_t *event;
+} mx_room_change_t;
+
+apr_status_t mx_room_state_init(struct mx_room_state_t *state, mx_server_t *server);
+/** What is known of a snapshot with nothing but its core state; one reference. The events are copied. */
+mx_room_known_t *mx_room_known_create(const mx_room_row_t *row, const mx_room_version_t *version, const mx_room_entry_t *core, int n);
+/** What is known after the changes (later ones win), for snapshot `snap_nid`; one reference. `old` NULL: a new room. */
+mx_room_known_t *mx_room_known_next(const mx_room_known_t *old, const mx_room_version_t *version, apr_int64_t snap_nid,
+                                    const mx_room_change_t *changes, int n);
+mx_room_known_t *mx_room_known_ref(mx_room_known_t *known);
+void mx_room_known_unref(mx_room_known_t *known);
+/** Bytes it holds now, roughly. */
+apr_size_t mx_room_known_bytes(const mx_room_known_t *known);
+
+/** An entry of the room's current state; one query where it was not known. Valid as long as `pool` and the room. */
+const mx_error_t *mx_room_state_find(mx_room_current_t *out, mx_server_t *server, mx_room_t *room, const char *type,
+                                     const char *state_key, apr_pool_t *pool);
+/** The key of the hash of snapshots, read once. */
+const mx_error_t *mx_room_state_hash_key(const unsigned char **pkey, mx_server_t *server, apr_pool_t *pool);
+
+/* ---- views (room/cache.c) ---- */
+
+struct mx_room_private_t {
+    apr_pool_t *pool;                /* of the view's own: all but `known` lives in it */
+    mx_room_known_t *known;
+    const mx_power_t *power;         /* known's; NULL without a create event */
+    apr_int64_t depth;
+    apr_int64_t *heads;
+    mx_slice_t *head_ids;            /* packed */
+    int nheads;
+    apr_int64_t state_redacted;
+    int snap_size;
+    mx_state_hash_t snap_hash;
+    apr_time_t checked_at;           /* when it was last seen to be the newest; atomic */
+};
+
+const mx_power_t *mx_room_known_power(const mx_room_known_t *known);
+
+apr_status_t mx_room_cache_init(struct mx_room_state_t *state, mx_server_t *server);
+/** What mx_room_get() gives, however old. For writers: their compare-and-set sees to it. */
+const mx_error_t *mx_room_cache_get_any(mx_room_t **proom, mx_server_t *server, const char *room_id, apr_pool_t *pool);
+/** The next version of `room` (NULL: of a new one), published and borrowed. `known` passes one reference. */
+mx_room_t *mx_room_cache_publish(mx_server_t *server, const mx_room_row_t *row, mx_room_known_t *known, apr_pool_t *pool);
+/** Reads the room anew, whatever is cached. */
+const mx_error_t *mx_room_cache_reload(mx_room_t **proom, mx_server_t *server, apr_int64_t room_nid, apr_pool_t *pool);
+
+/* ---- the combiner (room/send.c) ---- */
+
+apr_status_t mx_room_send_init(struct mx_room_state_t *state, mx_server_t *server);
+
+#endif

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Stores batches of events: turns them into columns for the functions of sql/0005_persist.sql and reads what those say. */
+#include "store/persist.h"
+
+/** A batch's events column by column. */
+typedef struct columns_t {
+    mx_slice_t *id, *pdu;
+    apr_int64_t *ts, *depth, *sender, *before, *device, *skey, *replaces, *after, *auth;
+    int *type, *flags, *auth_end;
+    const char **txn, **scope;
+    int ntxn;                        /* 0: no event has a transaction id, and the three columns of them stay empty */
+    int nauth;
+} columns_t;
+
+#define COLUMN(pool, ptr, n) ((ptr) = apr_pcalloc((pool), sizeof(*(ptr)) * (apr_size_t)((n) > 0 ? (n) : 1)))
+
+static void make_message_columns(columns_t *c, const mx_persist_batch_t *batch, apr_pool_t *pool)
+{
+    int i, n = batch->nevents;
+    COLUMN(pool, c->id, n);
+    COLUMN(pool, c->pdu, n);
+    COLUMN(pool, c->ts, n);
+    COLUMN(pool, c->depth, n);
+    COLUMN(pool, c->sender, n);
+    COLUMN(pool, c->type, n);
+    COLUMN(pool, c->device, n);
+    COLUMN(pool, c->txn, n);
+    COLUMN(pool, c->scope, n);
+    c->ntxn = 0;
+    for (i = 0; i < n; i++) {
+        const mx_persist_event_t *ev = &batch->events[i];
+        c->id[i] = ev->id;
+        c->pdu[i] = ev->pdu;
+        c->ts[i] = ev->ts;
+        c->depth[i] = ev->depth;
+        c->sender[i] = ev->sender_nid;
+        c->type[i] = ev->type_nid;
+        c->device[i] = ev->device_nid;
+        c->txn[i] = ev->txn_id;
+        c->scope[i] = ev->txn_scope;
+        if (ev->txn_id)
+            c->ntxn = n;
+    }
+}
+
+static void make_state_columns(columns_t *c, const mx_persist_batch_t *batch, apr_pool_t *pool)
+{
+    int i, k, n = batch->nevents;
+    COLUMN(pool, c->flags, n);
+    COLUMN(pool, c->before, n);
+    COLUMN(pool, c->skey, n);
+    COLUMN(pool, c->replaces, n);
+    COLUMN(pool, c->after, n);
+    COLUMN(pool, c->auth_end, n);
+    COLUMN(pool, c->auth, n * 10);
+    c->nauth = 0;
+    for (i = 0; i < n; i++) {
+        const mx_persist_event_t *ev = &batch->events[i];
+        c->flags[i] = ev->flags;
+        c->before[i] = ev->before;
+        c->skey[i] = ev->skey_nid;
+        c->replaces[i] = ev->replaces;
+        c->after[i] = ev->after;
+        for (k = 0; ev->skey_nid && k < ev->nauth; k++)
+            c->auth[c->nauth++] = ev->auth[k];
+        c->auth_end[i] = c->nauth;
+    }
+}
+
+#define RESULT_COLUMNS                                                                                                  \
+    "p.status, p.room_nid, p.ver, p.snap_nid, p.depth, p.heads, p.head_ids, p.joined, p.invited, p.state_redacted, p.nids, p.snaps," \
+    " p.known_at, p.known_id"
+
+static mx_persist_result_t *read_result(const mx_rows_t *rows, apr_pool_t *pool)
+{
+    mx_persist_result_t *r = apr_pcalloc(pool, sizeof(*r));
+    int c = 0;
+    r->status = (mx_persist_status_e)mx_row_int(rows, 0, c++);
+    r->room_nid = mx_row_int(rows, 0, c++);
+    r->ver = mx_row_int(rows, 0, c++);
+    r->snap_nid = mx_row_int(rows, 0, c++);
+    r->depth = mx_row_int(rows, 0, c++);
+    r->nheads = mx_row_int_array(&r->heads, rows, 0, c++, pool);
+    mx_row_bytes_array(&r->head_ids, rows, 0, c++, pool);
+    r->joined = (int)mx_row_int(rows, 0, c++);
+    r->invited = (int)mx_row_int(rows, 0, c++);
+    r->state_redacted = mx_row_int(rows, 0, c++);
+    r->nnids = mx_row_int_array(&r->nids, rows, 0, c++, pool);
+    r->nsnaps = mx_row_int_array(&r->snaps, rows, 0, c++, pool);
+    r->nknown = mx_row_int_array(&r->known_at, rows, 0, c++, pool);
+    mx_row_bytes_array(&r->known_ids, rows, 0, c++, pool);
+    return r;
+}
+
+apr_status_t mx_store_persist_messages(mx_persist_result_t **presult, mx_store_t *store, const mx_persist_batch_t *batch, apr_pool_t *pool)
+{
+    MX_STMT(persist_messages, "llBBLLLIiLSS",
+            "select " RESULT_COLUMNS " from persist_messages($1::int8, $2::int8, $3::bytea[], $4::bytea[], $5::int8[], $6::int8[],"
+            " $7::int8[], $8::int4[], $9::int4, $10::int8[], $11::text[], $12::text[]) p");
+    int n = batch->nevents;
+    columns_t c;
+    mx_rows_t *rows;
+    apr_status_t rv;
+    make_message_columns(&c, batch, pool);
+    rv = mx_store_run(&rows, store, pool, &persist_messages, batch->room_nid, batch->ver, c.id, n, c.pdu, n, c.ts, n, c.depth, n,
+                      c.sender, n, c.type, n, batch->events[0].flags, c.device, c.ntxn, c.txn, c.ntxn, c.scope, c.ntxn);
+    if (rv == APR_SUCCESS)
+        *presult = read_result(rows, pool);
+    return rv;
+}
+
+/** The lists of a batch that are not its events, column by column. */
+typedef struct lists_t {
+    apr_int64_t *pred, *change_skey, *change_event, *cur_skey, *cur_event, *user, *member_event, *since, *redacted, *by;
+    int *size, *change_end, *membership;
+    mx_slice_t *hash, *redacted_pdu;
+} lists_t;
+
+static void make_snap_lists(lists_t *l, const mx_persist_batch_t *batch, apr_pool_t *pool)
+{
+    int i, n = batch->nsnaps;
+    COLUMN(pool, l->pred, n);
+    COLUMN(pool, l->size, n);
+    COLUMN(pool, l->hash, n);
+    COLUMN(pool, l->change_skey, n);
+    COLUMN(pool, l->change_event, n);
+    COLUMN(pool, l->change_end, n);
+    for (i = 0; i < n; i++) {
+        const mx_persist_snap_t *s = &batch->snaps[i];
+        l->pred[i] = s->pred;
+        l->size[i] = s->size;
+        l->hash[i] = mx_slice((const char *)s->hash.bytes, sizeof(s->hash.bytes));
+        l->change_skey[i] = s->skey_nid;
+        l->change_event[i] = s->event;
+        l->change_end[i] = i + 1;
+    }
+}
+
+static void make_lists(lists_t *l, const mx_persist_batch_t *batch, apr_pool_t *pool)
+{
+    int i;
+    make_snap_lists(l, batch, pool);
+    COLUMN(pool, l->cur_skey, batch->ncurrent);
+    COLUMN(pool, l->cur_event, batch->ncurrent);
+    for (i = 0; i < batch->ncurrent; i++) {
+        l->cur_skey[i] = batch->current[i].skey_nid;
+        l->cur_event[i] = batch->current[i].nid;
+    }
+    COLUMN(pool, l->user, batch->nmembers);
+    COLUMN(pool, l->membership, batch->nmembers);
+    COLUMN(pool, l->member_event, batch->nmembers);
+    COLUMN(pool, l->since, batch->nmembers);
+    for (i = 0; i < batch->nmembers; i++) {
+        l->user[i] = batch->members[i].user_nid;
+        l->membership[i] = batch->members[i].membership;
+        l->member_event[i] = batch->members[i].event;
+        l->since[i] = batch->members[i].since;
+    }
+    COLUMN(pool, l->redacted, batch->nredactions);
+    COLUMN(pool, l->redacted_pdu, batch->nredactions);
+    COLUMN(pool, l->by, batch->nredactions);
+    for (i = 0; i < batch->nredactions; i++) {
+        l->redacted[i] = batch->redactions[i].nid;
+        l->redacted_pdu[i] = batch->redactions[i].pdu;
+        l->by[i] = batch->redactions[i].by;
+    }
+}
+
+apr_status_t mx_store_persist_batch(mx_persist_result_t **presult, mx_store_t *store, const mx_persist_batch_t *batch, apr_pool_t *pool)
+{
+    MX_STMT(persist_batch, "llBBLLLIILLSSLLLLILIBLLILBllLLLLLILLLBLsiosll",
+            "select " RESULT_COLUMNS " from persist_batch($1::int8, $2::int8,"
+            " $3::bytea[], $4::bytea[], $5::int8[], $6::int8[], $7::int8[], $8::int4[], $9::int4[], $10::int8[],"
+            " $11::int8[], $12::text[], $13::text[], $14::int8[], $15::int8[], $16::int8[], $17::int8[], $18::int4[],"
+            " $19::int8[], $20::int4[], $21::bytea[], $22::int8[], $23::int8[], $24::int4[],"
+            " $25::int8[], $26::bytea[], $27::int8, $28::int8, $29::int8[], $30::int8[], $31::int8[], $32::int8[],"
+            " $33::int8[], $34::int4[], $35::int8[], $36::int8[], $37::int8[], $38::bytea[], $39::int8[],"
+            " $40::text, $41::int4, $42::bool, $43::text, $44::int8, $45::int8) p");
+    static const mx_persist_begin_t no_begin;
+    const mx_persist_begin_t *begin = batch->begin ? batch->begin : &no_begin;
+    int n = batch->nevents, ns = batch->nsnaps, nc = batch->ncurrent, nm = batch->nmembers, nr = batch->nredactions;
+    columns_t c;
+    lists_t l;
+    mx_rows_t *rows;
+    apr_status_t rv;
+    make_message_columns(&c, batch, pool);
+    make_state_columns(&c, batch, pool);
+    make_lists(&l, batch, pool);
+    rv = mx_store_run(&rows, store, pool, &persist_batch, batch->room_nid, batch->ver,
+                      c.id, n, c.pdu, n, c.ts, n, c.depth, n, c.sender, n, c.type, n, c.flags, n, c.before, n,
+                      c.device, c.ntxn, c.txn, c.ntxn, c.scope, c.ntxn, c.skey, n, c.replaces, n, c.after, n, c.auth, c.nauth, c.auth_end, n,
+                      l.pred, ns, l.size, ns, l.hash, ns, l.change_skey, ns, l.change_event, ns, l.change_end, ns,
+                      batch->heads, batch->nheads, batch->head_ids, batch->nheads, batch->depth, batch->snap,
+                      batch->log_events, batch->nlog, batch->log_snaps, batch->nlog, l.cur_skey, nc, l.cur_event, nc,
+                      l.user, nm, l.membership, nm, l.member_event, nm, l.since, nm, l.redacted, nr, l.redacted_pdu, nr, l.by, nr,
+                      begin->room_id, begin->version, begin->published, begin->alias, begin->creator_nid, begin->ts);
+    if (rv == APR_SUCCESS)
+        *presult = read_result(rows, pool);
+    return rv;
+}
+
+apr_status_t mx_store_persist_known(mx_slice_t *pid, mx_store_t *store, apr_int64_t device_nid, const char *txn_id, const char *scope,
+                                    apr_pool_t *pool)
+{
+    MX_STMT(persist_known, "lss",
+            "select e.event_id from txn t join event e on e.nid = t.nid"
+            " where t.device_nid = $1::int8 and t.txn_id = $2::text and t.scope = $3::text");
+    mx_rows_t *rows;
+    apr_status_t rv = mx_store_run(&rows, store, pool, &persist_known, device_nid, txn_id, scope);
+    if (rv != APR_SUCCESS)
+        return rv;
+    if (!mx_rows_count(rows))
+        return MX_STORE_NONE;
+    *pid = mx_row_bytes(rows, 0, 0);
+    return APR_SUCCESS;
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rooms, timelines and state events of an answer: one query each for all rooms. */
+#include "store/sync.h"
+
+/* Rejected, soft-failed and outlier events are in no timeline. */
+#define SHOWN "e.flags & 7 = 0"
+
+MX_STMT(sync_members, "ll",
+        "select m.room_nid, m.nid, m.stream, r.last_stream, m.membership, m.forgotten, r.version, r.room_id"
+        " from member m join room r on r.room_nid = m.room_nid"
+        " where m.local and m.user_nid = $1::int8 and (m.membership = 2 or m.stream > $2::int8) order by m.room_nid");
+MX_STMT(sync_timelines, "LLLioSoSoSoS",
+        "select t.* from unnest($1::int8[], $2::int8[], $3::int8[]) with ordinality as q(room_nid, after, upto, i)"
+        " cross join lateral (select " MX_EVENT_COLUMNS " from event e left join state_event s on s.nid = e.nid"
+        "   where e.room_nid = q.room_nid and e.ord > q.after and e.ord <= q.upto and " SHOWN
+        "   and ($5::bool is false or e.type_nid in (select type_nid from ev_type where type like any($6::text[])))"
+        "   and ($7::bool is false or e.type_nid not in (select type_nid from ev_type where type like any($8::text[])))"
+        "   and ($9::bool is false or e.sender_nid in (select user_nid from mxid where mxid = any($10::text[])))"
+        "   and ($11::bool is false or e.sender_nid not in (select user_nid from mxid where mxid = any($12::text[])))"
+        "   order by e.ord desc limit $4::int4) t"
+        " order by q.i, t.ord");
+MX_STMT(sync_state_rows, "LoL",
+        "select " MX_EVENT_COLUMNS " from " MX_EVENT_FROM
+        " where e.nid = any($1::int8[]) and ($2::bool is false or e.nid = any($3::int8[])"
+        "   or e.type_nid <> (select type_nid from ev_type where type = 'm.room.member'))");
+MX_STMT(sync_member_skeys, "L",
+        "select u.user_nid, k.skey_nid from mxid u join skey k on k.state_key = u.mxid"
+        " and k.type_nid = (select type_nid from ev_type where type = 'm.room.member') where u.user_nid = any($1::int8[])");
+MX_STMT(sync_user_nids, "S", "select user_nid from mxid where mxid = any($1::text[])");
+
+apr_status_t mx_store_sync_members(mx_sync_member_row_t **pout, int *pn, mx_conn_t *conn, apr_int64_t user_nid, apr_int64_t since,
+                                   apr_pool_t *pool)
+{
+    mx_rows_t *rows = NULL;
+    apr_status_t rv = mx_store_query(&rows, conn, pool, &sync_members, user_nid, since);
+    mx_sync_member_row_t *out;
+    int i;
+
+    if (rv != APR_SUCCESS) return rv;
+    out = apr_palloc(pool, sizeof(*out) * (apr_size_t)(mx_rows_count(rows) + 1));
+    for (i = 0; i < mx_rows_count(rows); i++)
+        out[i] = (mx_sync_member_row_t){
+            .room_nid = mx_row_int(rows, i, 0), .nid = mx_row_int(rows, i, 1), .stream = mx_row_int(rows, i, 2),
+            .last_stream = mx_row_int(rows, i, 3), .membership = (int)mx_row_int(rows, i, 4), .forgotten = mx_row_bool(rows, i, 5),
+            .version = (int)mx_row_int(rows, i, 6), .room_id = mx_row_text(rows, i, 7) };
+    *pout = out;
+    *pn = mx_rows_count(rows);
+    return APR_SUCCESS;
+}
+
+static int count(const char **list)
+{
+    int n = 0;
+
+    while (list && list[n]) n++;
+    return n;
+}
+
+apr_status_t mx_store_sync_timelines(mx_event_row_t **pout, int *pn, mx_conn_t *conn, const mx_sync_span_t *spans, int nspans,
+                                     const mx_sync_sql_filter_t *f, int limit, apr_pool_t *pool)
+{
+    apr_int64_t *columns[3];
+    mx_rows_t *rows = NULL;
+    apr_status_t rv;
+    int i;
+
+    for (i = 0; i < 3; i++) columns[i] = apr_palloc(pool, sizeof(apr_int64_t) * (apr_size_t)(nspans + 1));
+    for (i = 0; i < nspans; i++) {
+        columns[0][i] = spans[i].room_nid;
+        columns[1][i] = spans[i].after;
+        columns[2][i] = spans[i].upto;
+    }
+    rv = mx_store_query(&rows, conn, pool, &sync_timelines, columns[0], nspans, columns[1], nspans, columns[2], nspans, limit,
+                        f->types != NULL, f->types, count(f->types), f->not_types != NULL, f->not_types, count(f->not_types),
+                        f->senders != NULL, f->senders, count(f->senders), f->not_senders != NULL, f->not_senders,
+                        count(f->not_senders));
+    if (rv == APR_SUCCESS) *pn = mx_store_event_read_all(pout, rows, pool);
+    return rv;
+}
+
+apr_status_t mx_store_sync_state_rows(mx_event_row_t **pout, int *pn, mx_conn_t *conn, const apr_int64_t *nids, int n, int lazy,
+                                      const apr_int64_t *members, int nmembers, apr_pool_t *pool)
+{
+    mx_rows_t *rows = NULL;
+    apr_status_t rv = mx_store_query(&rows, conn, pool, &sync_state_rows, nids, n, lazy, members, nmembers);
+
+    if (rv == APR_SUCCESS) *pn = mx_store_event_read_all(pout, rows, pool);
+    return rv;
+}
+
+apr_status_t mx_store_sync_member_skeys(mx_sync_skey_row_t **pout, int *pn, mx_conn_t *conn, const apr_int64_t *user_nids, int n,
+                                        apr_pool_t *pool)
+{
+    mx_rows_t *rows = NULL;
+    apr_status_t rv = mx_store_query(&rows, conn, pool, &sync_member_skeys, user_nids, n);
+    mx_sync_skey_row_t *out;
+    int i;
+
+    if (rv != APR_SUCCESS) return rv;
+    out = apr_palloc(pool, sizeof(*out) * (apr_size_t)(mx_rows_count(rows) + 1));
+    for (i = 0; i < mx_rows_count(rows); i++) out[i] = (mx_sync_skey_row_t){ mx_row_int(rows, i, 0), mx_row_int(rows, i, 1) };
+    *pout = out;
+    *pn = mx_rows_count(rows);
+    return APR_SUCCESS;
+}
+
+apr_status_t mx_store_sync_user_nids(apr_int64_t **pout, int *pn, mx_conn_t *conn, const char *const *user_ids, int n, apr_pool_t *pool)
+{
+    mx_rows_t *rows = NULL;
+    apr_status_t rv = mx_store_query(&rows, conn, pool, &sync_user_nids, user_ids, n);
+    apr_int64_t *out;
+    int i;
+
+    if (rv != APR_SUCCESS) return rv;
+    out = apr_palloc(pool, sizeof(*out) * (apr_size_t)(mx_rows_count(rows) + 1));
+    for (i = 0; i < mx_rows_count(rows); i++) out[i] = mx_row_int(rows, i, 0);
+    *pout = out;
+    *pn = mx_rows_count(rows);
+    return APR_SUCCESS;
+}

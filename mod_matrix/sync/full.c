@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An answer from the database: the steps, and what is small: summaries, receipts, typing, account data. */
+#include "sync/full.h"
+
+/* ---- summaries ---- */
+
+static int has_member_event(const mx_sync_part_t *part, int member_type)
+{
+    int i;
+
+    for (i = 0; i < part->n; i++)
+        if (part->rows[i].skey_nid && part->rows[i].type_nid == member_type) return 1;
+    return 0;
+}
+
+/* CS-API: RoomSummary: told when it may have changed. Where not every event was looked at, it may. */
+static int needs_summary(const mx_sync_part_t *part, int member_type)
+{
+    if (part->section != MX_SECTION_JOIN) return 0;
+    return part->full || (part->moved && (part->limited || part->gappy || has_member_event(part, member_type)));
+}
+
+static const mx_error_t *add_summaries(mx_sync_full_t *full)
+{
+    const mx_error_t *err = NULL;
+    int i, member_type = 0;
+    apr_status_t rv = mx_server_type_nid(&member_type, full->server, "m.room.member", full->pool);
+
+    if (rv != APR_SUCCESS) return mx_server_store_error(rv, "look up a type", full->pool);
+    for (i = 0; !err && i < full->nparts; i++) {
+        mx_sync_part_t *part = &full->parts[i];
+        mx_json_writer_t *w;
+
+        if (!needs_summary(part, member_type)) continue;
+        w = mx_jw_create(full->pool);
+        mx_jw_object(w);
+        err = mx_room_summary_write(w, full->server, part->member->room_nid, full->ask->who->user_nid, full->pool);
+        mx_jw_end_object(w);
+        part->summary = w->buf;
+    }
+    return err;
+}
+
+/* ---- receipts, typing, account data ---- */
+
+static mx_sync_part_t *part_of(mx_sync_full_t *full, apr_int64_t room_nid)
+{
+    int low = 0, high = full->nparts - 1;
+
+    while (low <= high) {
+        int mid = (low + high) / 2;
+        apr_int64_t nid = full->parts[mid].member->room_nid;
+
+        if (nid == room_nid) return &full->parts[mid];
+        if (nid < room_nid) low = mid + 1;
+        else high = mid - 1;
+    }
+    return NULL;
+}
+
+static void share_receipts(mx_sync_full_t *full, mx_sync_receipt_row_t *rows, int n)
+{
+    int i;
+
+    for (i = 0; i < n; i++) {
+        mx_sync_part_t *part = part_of(full, rows[i].room_nid);
+
+        if (!part || !mx_event_filter_allows(&full->filter->ephemeral, "m.receipt", NULL, part->member->room_id, 0)) continue;
+        if (!part->nreceipts++) part->receipts = &rows[i];
+    }
+}
+
+static void share_typing(mx_sync_full_t *full, mx_sync_typing_row_t *rows, int n)
+{
+    int i;
+
+    for (i = 0; i < n; i++) {
+        mx_sync_part_t *part = part_of(full, rows[i].room_nid);
+
+        if (!part || !mx_event_filter_allows(&full->filter->ephemeral, "m.typing", NULL, part->member->room_id, 0)) continue;
+        if (rows[i].nusers || !part->fresh) part->typing = &rows[i];
+    }
+}
+
+/* Rows come sorted by room, the global ones (room 0) first; what a filter refuses is taken out in place. */
+static void share_data(mx_sync_full_t *full, mx_sync_data_row_t *rows, int n)
+{
+    int i, kept = 0;
+
+    for (i = 0; i < n; i++) {
+        mx_sync_part_t *part = rows[i].room_nid ? part_of(full, rows[i].room_nid) : NULL;
+        const mx_event_filter_t *filter = part ? &full->filter->room_account_data : &full->filter->account_data;
+
+        if ((rows[i].room_nid && !part) || !mx_event_filter_allows(filter, rows[i].type, NULL, part ? part->member->room_id : NULL, 0))
+            continue;
+        rows[kept] = rows[i];
+        if (part && !part->ndata++) part->data = &rows[kept];
+        else if (!part) full->nglobal++;
+        kept++;
+    }
+    full->global = rows;
+}
+
+static int asked_rooms(mx_sync_since_t *rooms, const mx_sync_full_t *full)
+{
+    int i, n = 0;
+
+    for (i = 0; i < full->nparts; i++) {
+        const mx_sync_part_t *part = &full->parts[i];
+
+        if (part->section != MX_SECTION_JOIN) continue;
+        rooms[n++] = (mx_sync_since_t){ part->member->room_nid, part->fresh ? -1 : full->ask->since };
+    }
+    return n;
+}
+
+static apr_status_t read_small(mx_sync_full_t *full, mx_conn_t *conn)
+{
+    mx_sync_since_t *rooms = apr_palloc(full->pool, sizeof(*rooms) * (apr_size_t)(full->nparts + 1));
+    int n = asked_rooms(rooms, full), nreceipts = 0, ntyping = 0, ndata = 0;
+    apr_int64_t user_nid = full->ask->who->user_nid;
+    mx_sync_receipt_row_t *receipts = NULL;
+    mx_sync_typing_row_t *typing = NULL;
+    mx_sync_data_row_t *data = NULL;
+    apr_status_t rv = APR_SUCCESS;
+
+    if (n) rv = mx_store_sync_room_receipts(&receipts, &nreceipts, conn, rooms, n, full->upto, user_nid, full->pool);
+    if (n && rv == APR_SUCCESS)
+        rv = mx_store_sync_room_typing(&typing, &ntyping, conn, rooms, n, full->upto, apr_time_as_msec(full->now), full->pool);
+    if (rv == APR_SUCCESS)
+        rv = mx_store_sync_user_data(&data, &ndata, conn, user_nid, full->ask->since, rooms, n, full->upto, full->pool);
+    if (rv != APR_SUCCESS) return rv;
+    share_receipts(full, receipts, nreceipts);
+    share_typing(full, typing, ntyping);
+    share_data(full, data, ndata);
+    return APR_SUCCESS;
+}
+
+static const mx_error_t *add_small(mx_sync_full_t *full)
+{
+    apr_status_t rv;
+
+    MX_SYNC_WITH_CONN(rv, full, read_small(full, conn));
+    return rv == APR_SUCCESS ? NULL : mx_server_store_error(rv, "read receipts, typing and account data", full->pool);
+}
+
+const mx_error_t *mx_sync_full_answer(mx_sync_answer_t *out, mx_server_t *server, const mx_sync_ask_t *ask, apr_pool_t *pool)
+{
+    mx_sync_full_t full = { .server = server, .ask = ask, .filter = ask->filter, .now = apr_time_now(), .pool = pool };
+    const mx_error_t *err = mx_sync_rooms_find(&full);
+
+    if (!err) err = mx_sync_rooms_timelines(&full);
+    if (!err) err = add_summaries(&full);
+    if (!err) err = mx_sync_room_state_load(&full);
+    if (!err) err = add_small(&full);
+    return err ? err : mx_sync_room_write_all(out, &full);
+}

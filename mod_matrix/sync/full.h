@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An answer from the database, in steps that each read for all rooms at once: rooms.c finds the rooms and their
+ * timelines, room_state.c their state, room_write.c writes; full.c is the table of contents.
+ */
+#ifndef MX_SYNC_FULL_H
+#define MX_SYNC_FULL_H
+
+#include "sync/sync_private.h"
+#include <apr_hash.h>
+
+typedef enum { MX_SECTION_NONE, MX_SECTION_JOIN, MX_SECTION_INVITE, MX_SECTION_KNOCK, MX_SECTION_LEAVE } mx_sync_section_e;
+
+/** What is told of one room. */
+typedef struct mx_sync_part_t {
+    const mx_sync_member_row_t *member;
+    mx_sync_section_e section;
+    mx_membership_e at_since, at_end;
+    unsigned fresh : 1;          /* the client knows nothing of it (yet, or any more) */
+    unsigned full : 1;           /* its whole state is told */
+    unsigned moved : 1;          /* there may be events in its span */
+    unsigned was_joined : 1;     /* LEAVE: the reader was in the room before */
+    unsigned limited : 1;        /* older events of the span are left out */
+    unsigned gappy : 1;          /* events between those of the timeline are left out: filtered, or hidden from the reader */
+    mx_sync_span_t span;
+    mx_event_row_t *rows;        /* timeline, oldest first */
+    int n;
+    int fetched;                 /* before hiding: 0 means the span is empty */
+    apr_int64_t prev;            /* position just before the timeline */
+    apr_int64_t snap_since, snap_start, snap_end;
+    mx_buf_t *summary;           /* members of an object; NULL: not told */
+    apr_array_header_t *state;   /* of apr_int64_t: nids of the state events to tell */
+    apr_array_header_t *state_rows;   /* of const mx_event_row_t *, in the order of their nids */
+    mx_sync_receipt_row_t *receipts;
+    mx_sync_typing_row_t *typing;
+    mx_sync_data_row_t *data;
+    int nreceipts, ndata;
+} mx_sync_part_t;
+
+typedef struct mx_sync_full_t {
+    mx_server_t *server;
+    const mx_sync_ask_t *ask;
+    const mx_filter_t *filter;
+    apr_time_t now;
+    apr_int64_t upto;            /* the answer's position */
+    mx_sync_member_row_t *members;
+    mx_sync_part_t *parts;       /* in the order of room_nid */
+    int nparts;
+    mx_sync_data_row_t *global;  /* account data */
+    int nglobal;
+    apr_pool_t *pool;
+} mx_sync_full_t;
+
+static inline int mx_sync_is_initial(const mx_sync_full_t *full) { return full->ask->since < 0; }
+/** 1 if the part's state, changes of it included, is to be told. */
+static inline int mx_sync_part_has_state(const mx_sync_part_t *part)
+{
+    return (part->section == MX_SECTION_JOIN || (part->section == MX_SECTION_LEAVE && part->was_joined))
+           && (part->fresh || part->full || part->moved);
+}
+
+/* rooms.c */
+const mx_error_t *mx_sync_rooms_find(mx_sync_full_t *full);
+const mx_error_t *mx_sync_rooms_timelines(mx_sync_full_t *full);
+/* room_state.c */
+const mx_error_t *mx_sync_room_state_load(mx_sync_full_t *full);
+/* room_lazy.c */
+/** Members that lazy loading adds: afterwards the parts' `state` holds them, and `members` (of apr_int64_t) as well. */
+const mx_error_t *mx_sync_room_lazy_add(apr_array_header_t *members, mx_sync_full_t *full);
+/* room_write.c */
+const mx_error_t *mx_sync_room_write_all(mx_sync_answer_t *out, mx_sync_full_t *full);
+
+/** Borrows a connection for one call: `expr` uses `conn`. */
+#define MX_SYNC_WITH_CONN(rv, full, expr)                                                     \
+    do {                                                                                      \
+        mx_conn_t *conn = NULL;                                                               \
+        (rv) = mx_store_borrow(&conn, (full)->server->store, (full)->pool);                   \
+        if ((rv) == APR_SUCCESS) (rv) = (expr);                                               \
+        mx_store_return(conn);                                                                \
+    } while (0)
+
+#endif

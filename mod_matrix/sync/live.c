@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An answer from the ring alone: shared bytes and a small patch for each reader. Wherever more than the entries is needed
+ * (a gap, the reader's own membership, changed members, lazily loaded ones, unusual filters) it declines, and the answer
+ * comes from the database (sync/full.c). Both say the same.
+ */
+#include "sync/sync_private.h"
+#include "user/push_rules.h"
+#include <apr_hash.h>
+
+#define BATCHES_MAX 512              /* a range of more batches is left to the database */
+
+/* The news of one room. */
+typedef struct live_room_t {
+    struct live_room_t *next;
+    apr_int64_t nid;
+    const char *room_id;
+    apr_array_header_t *events, *receipts, *data;   /* of const mx_sync_entry_t * */
+    const mx_sync_entry_t *typing;
+} live_room_t;
+
+/* An answer in the making. */
+typedef struct live_t {
+    mx_server_t *server;
+    mx_sync_state_t *state;
+    const mx_sync_ask_t *ask;
+    const mx_sync_user_t *user;      /* only under the lock */
+    apr_int64_t upto, now_ms;
+    int limit;
+    apr_hash_t *by_nid;
+    live_room_t *rooms, **last;
+    apr_array_header_t *global;      /* account data */
+    mx_sync_batch_t **pinned;
+    int npinned;
+    apr_pool_t *pool;
+} live_t;
+
+/* ---- what a filter lets through ---- */
+
+int mx_sync_entry_passes(const mx_sync_entry_t *entry, const mx_filter_t *filter)
+{
+    if (entry->room_nid && !mx_filter_allows_room(filter, entry->room_id)) return 0;
+    switch (entry->kind) {
+    case MX_ENTRY_EVENT:
+        /* what the timeline refuses may still change the state that is told */
+        return entry->is_state || mx_event_filter_allows(&filter->timeline, entry->type, entry->user_id, entry->room_id, entry->has_url);
+    case MX_ENTRY_ACCOUNT_DATA:
+        return mx_event_filter_allows(entry->room_nid ? &filter->room_account_data : &filter->account_data, entry->type, NULL,
+                                      entry->room_id, 0);
+    case MX_ENTRY_RECEIPT:
+        return mx_event_filter_allows(&filter->ephemeral, "m.receipt", NULL, entry->room_id, 0);
+    case MX_ENTRY_TYPING:
+        return mx_event_filter_allows(&filter->ephemeral, "m.typing", NULL, entry->room_id, 0);
+    }
+    return 1;
+}
+
+/* What the ring can never answer. */
+static int ask_is_plain(const mx_sync_ask_t *ask)
+{
+    const mx_filter_t *f = ask->filter;
+
+    return ask->since >= 0 && !ask->full_state && !ask->use_state_after && f->event_format == MX_EVENT_FORMAT_CLIENT && !f->event_fields
+           && !(f->state.lazy_load_members && f->state.include_redundant_members);
+}
+
+/* ---- choosing, under the lock ---- */
+
+static live_room_t *room_of(live_t *live, const mx_sync_entry_t *entry)
+{
+    live_room_t *room = apr_hash_get(live->by_nid, &entry->room_nid, sizeof(entry->room_nid));
+
+    if (room) return room;
+    room = apr_pcalloc(live->pool, sizeof(*room));
+    room->nid = entry->room_nid;
+    room->room_id = entry->room_id;
+    apr_hash_set(live->by_nid, &room->nid, sizeof(room->nid), room);
+    *live->last = room;
+    live->last = &room->next;
+    return room;
+}
+
+static void push(live_t *live, apr_array_header_t **plist, const mx_sync_entry_t *entry)
+{
+    if (!*plist) *plist = apr_array_make(live->pool, 4, sizeof(entry));
+    APR_ARRAY_PUSH(*plist, const mx_sync_entry_t *) = entry;
+}
+
+/* 0: the database has to answer. */
+static int take_event(live_t *live, const mx_sync_entry_t *entry)
+{
+    const mx_filter_t *filter = live->ask->filter;
+    live_room_t *room;
+
+    if (entry->moves_members || apr_atomic_read32((apr_uint32_t *)(apr_uintptr_t)&entry->stale)) return 0;
+    if (!mx_event_filter_allows(&filter->timeline, entry->type, entry->user_id, entry->room_id, entry->has_url)) return !entry->is_state;
+    if (filter->state.lazy_load_members
+        && !mx_sync_lazy_known(live->state, live->ask->who->device_nid, entry->room_nid, entry->user_nid, live->ask->acked))
+        return 0;
+    room = room_of(live, entry);
+    push(live, &room->events, entry);
+    return room->events->nelts <= live->limit;
+}
+
+static int take(live_t *live, const mx_sync_entry_t *entry)
+{
+    int own = entry->user_nid == live->ask->who->user_nid;
+    live_room_t *room;
+
+    if (entry->target_nid == live->ask->who->user_nid && entry->moves_members) return 0;
+    if (entry->kind == MX_ENTRY_ACCOUNT_DATA ? !own : !mx_nid_map_get(&live->user->rooms, entry->room_nid)) return 1;
+    if (!mx_sync_entry_passes(entry, live->ask->filter)) return 1;
+    if (entry->kind == MX_ENTRY_EVENT) return take_event(live, entry);
+    if (entry->kind == MX_ENTRY_RECEIPT && mx_str_eq(entry->type, "m.read.private") && !own) return 1;
+    if (entry->kind == MX_ENTRY_ACCOUNT_DATA && !entry->room_nid) {
+        push(live, &live->global, entry);
+        return 1;
+    }
+    if (!mx_nid_map_get(&live->user->rooms, entry->room_nid)) return 1;   /* data of a room that is left */
+    room = room_of(live, entry);
+    if (entry->kind == MX_ENTRY_TYPING) room->typing = entry;
+    else push(live, entry->kind == MX_ENTRY_RECEIPT ? &room->receipts : &room->data, entry);
+    return 1;
+}
+
+static int take_batch(live_t *live, mx_sync_batch_t *batch)
+{
+    int i;
+
+    if (live->npinned == BATCHES_MAX) return 0;
+    mx_sync_batch_pin(batch);
+    live->pinned[live->npinned++] = batch;
+    for (i = 0; i < batch->n; i++)
+        if (batch->entries[i].position > live->ask->since && !take(live, &batch->entries[i])) return 0;
+    return 1;
+}
+
+/* 1 if all of the range was taken. */
+static int choose_locked(live_t *live, apr_int64_t upto_least)
+{
+    mx_sync_state_t *state = live->state;
+    const mx_sync_ring_t *ring = &state->ring;
+    mx_sync_batch_t *batch;
+
+    live->user = mx_sync_interest_user(&state->interest, live->ask->who->user_nid);
+    if (!state->ready || !live->user || !live->user->loaded || ring->head < live->user->unsure_until) return 0;
+    if (ring->head < upto_least || live->ask->since < ring->floor) return 0;
+    live->upto = ring->head > live->ask->since ? ring->head : live->ask->since;
+    for (batch = mx_sync_ring_after(ring, live->ask->since); batch; batch = batch->newer)
+        if (!take_batch(live, batch)) return 0;
+    return 1;
+}
+
+/* ---- writing, without the lock ---- */
+
+static void write_unsigned(mx_buf_t *b, const live_t *live, const mx_sync_entry_t *entry)
+{
+    static const char age[] = ",\"unsigned\":{\"age\":", membership[] = ",\"membership\":\"join\"", txn[] = ",\"transaction_id\":";
+    apr_int64_t age_ms = live->now_ms > entry->ts ? live->now_ms - entry->ts : 0;
+    const mx_who_t *who = live->ask->who;
+
+    mx_buf_append(b, age, sizeof(age) - 1);
+    b->len += (apr_size_t)apr_snprintf(mx_buf_reserve(b, 24), 24, "%" APR_INT64_T_FMT, age_ms);
+    mx_buf_append(b, membership, sizeof(membership) - 1);
+    if (entry->more_unsigned.len) {
+        mx_buf_append_char(b, ',');
+        mx_buf_append(b, entry->more_unsigned.p, entry->more_unsigned.len);
+    }
+    if (entry->txn_id && entry->txn_device_nid == who->device_nid && entry->user_nid == who->user_nid) {
+        mx_buf_append(b, txn, sizeof(txn) - 1);
+        mx_jw_escape(b, entry->txn_id, strlen(entry->txn_id));
+    }
+    mx_buf_append_char(b, '}');
+}
+
+static void write_timeline(mx_json_writer_t *w, const live_t *live, const live_room_t *room)
+{
+    apr_int64_t before = live->ask->since;
+    int i;
+
+    mx_jw_key_object(w, "timeline");
+    mx_jw_key_array(w, "events");
+    for (i = 0; room->events && i < room->events->nelts; i++) {
+        const mx_sync_entry_t *entry = APR_ARRAY_IDX(room->events, i, const mx_sync_entry_t *);
+
+        if (i == 0) before = entry->position - 1;
+        mx_jw_raw(w, entry->body.p, entry->body.len);
+        write_unsigned(w->buf, live, entry);
+        mx_buf_append_char(w->buf, '}');
+    }
+    mx_jw_end_array(w);
+    mx_jw_key_bool(w, "limited", 0);
+    mx_jw_key_str(w, "prev_batch", mx_sync_token_format(before, live->pool));
+    mx_jw_end_object(w);
+}
+
+/* Only the latest of each reader, type and thread: entries are in stream order. */
+static void write_receipts(mx_json_writer_t *w, const live_t *live, const live_room_t *room)
+{
+    apr_hash_t *seen = apr_hash_make(live->pool);
+    mx_sync_receipt_out_t *out = apr_palloc(live->pool, sizeof(*out) * (apr_size_t)room->receipts->nelts);
+    int i, n = 0;
+
+    for (i = room->receipts->nelts - 1; i >= 0; i--) {
+        const mx_sync_entry_t *entry = APR_ARRAY_IDX(room->receipts, i, const mx_sync_entry_t *);
+        const char *key = apr_pstrcat(live->pool, entry->user_id, " ", entry->type, " ", entry->thread_id, NULL);
+
+        if (apr_hash_get(seen, key, APR_HASH_KEY_STRING)) continue;
+        apr_hash_set(seen, key, APR_HASH_KEY_STRING, "");
+        out[n++] = (mx_sync_receipt_out_t){ entry->thread_id, entry->event_id, entry->type, entry->user_id, entry->body };
+    }
+    mx_sync_write_receipts(w, out, n);
+}
+
+/* Account data, the latest of each type. */
+static void write_data(mx_json_writer_t *w, const live_t *live, const apr_array_header_t *list)
+{
+    int i, j;
+
+    for (i = 0; list && i < list->nelts; i++) {
+        const mx_sync_entry_t *entry = APR_ARRAY_IDX(list, i, const mx_sync_entry_t *);
+        mx_slice_t content = entry->body;
+
+        for (j = i + 1; j < list->nelts; j++)
+            if (mx_str_eq(entry->type, APR_ARRAY_IDX(list, j, const mx_sync_entry_t *)->type)) break;
+        if (j < list->nelts) continue;
+        if (!entry->room_nid && mx_str_eq(entry->type, "m.push_rules"))
+            content = mx_user_push_rules_for_sync(live->ask->who->user_id, content, live->pool);
+        mx_sync_write_account_data(w, entry->type, content);
+    }
+}
+
+static void write_room(mx_json_writer_t *w, const live_t *live, const live_room_t *room)
+{
+    mx_jw_key_object(w, room->room_id);
+    write_timeline(w, live, room);
+    mx_jw_key_object(w, "state");
+    mx_jw_key_array(w, "events");
+    mx_jw_end_array(w);
+    mx_jw_end_object(w);
+    mx_jw_key_object(w, "ephemeral");
+    mx_jw_key_array(w, "events");
+    if (room->receipts) write_receipts(w, live, room);
+    if (room->typing) mx_jw_raw_slice(w, room->typing->body);
+    mx_jw_end_array(w);
+    mx_jw_end_object(w);
+    mx_jw_key_object(w, "account_data");
+    mx_jw_key_array(w, "events");
+    write_data(w, live, room->data);
+    mx_jw_end_array(w);
+    mx_jw_end_object(w);
+    mx_jw_end_object(w);
+}
+
+static void write_answer(mx_sync_answer_t *out, const live_t *live)
+{
+    mx_json_writer_t *w = mx_jw_create(live->pool);
+    const live_room_t *room;
+
+    mx_jw_object(w);
+    mx_jw_key_str(w, "next_batch", mx_sync_token_format(live->upto, live->pool));
+    mx_jw_key_object(w, "account_data");
+    mx_jw_key_array(w, "events");
+    write_data(w, live, live->global);
+    mx_jw_end_array(w);
+    mx_jw_end_object(w);
+    mx_jw_key_object(w, "rooms");
+    mx_jw_key_object(w, "join");
+    for (room = live->rooms; room; room = room->next) write_room(w, live, room);
+    mx_jw_end_object(w);
+    mx_jw_key_object(w, "invite");
+    mx_jw_end_object(w);
+    mx_jw_key_object(w, "leave");
+    mx_jw_end_object(w);
+    mx_jw_end_object(w);
+    mx_jw_end_object(w);
+    *out = (mx_sync_answer_t){ w->buf, live->upto, !live->rooms && !live->global };
+}
+
+const mx_error_t *mx_sync_live_answer(mx_sync_answer_t *out, int *pdone, mx_server_t *server, const mx_sync_ask_t *ask,
+                                      apr_int64_t upto_least, apr_pool_t *pool)
+{
+    live_t live = { .server = server, .state = server->sync, .ask = ask, .now_ms = apr_time_as_msec(apr_time_now()),
+                    .limit = mx_sync_timeline_limit(server, ask->filter), .pool = pool };
+
+    *pdone = 0;
+    if (!ask_is_plain(ask)) return NULL;
+    live.by_nid = apr_hash_make(pool);
+    live.last = &live.rooms;
+    live.pinned = apr_palloc(pool, sizeof(*live.pinned) * BATCHES_MAX);
+    apr_thread_mutex_lock(live.state->lock);
+    *pdone = choose_locked(&live, upto_least);
+    apr_thread_mutex_unlock(live.state->lock);
+    if (*pdone) write_answer(out, &live);
+    while (live.npinned) mx_sync_batch_unpin(live.pinned[--live.npinned]);
+    return NULL;
+}
+
+mx_buf_t *mx_sync_answer_nothing(apr_int64_t position, apr_pool_t *pool)
+{
+    live_t live = { .upto = position, .pool = pool };
+    mx_sync_answer_t out;
+
+    write_answer(&out, &live);
+    return out.body;
+}

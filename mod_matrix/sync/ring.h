@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The news of the last while, ready to be sent: batches of entries in stream order. A batch never changes once it is in
+ * the ring (but for `stale`) and lives as long as somebody has it pinned. Callers hold the lock of the sync state, unless said.
+ */
+#ifndef MX_SYNC_RING_H
+#define MX_SYNC_RING_H
+
+#include "core/history_visibility.h"
+#include "core/filter.h"
+#include <apr_atomic.h>
+
+typedef enum { MX_ENTRY_EVENT, MX_ENTRY_ACCOUNT_DATA, MX_ENTRY_RECEIPT, MX_ENTRY_TYPING } mx_sync_kind_e;
+
+/** One thing to tell. Strings live in the batch. */
+typedef struct mx_sync_entry_t {
+    mx_sync_kind_e kind;
+    apr_int64_t position;
+    apr_int64_t room_nid;        /* 0: global account data */
+    apr_int64_t user_nid;        /* event: sender; account data: owner; receipt: reader */
+    const char *room_id, *type, *user_id;
+    mx_slice_t body;             /* event: client form without `unsigned` and the last brace; receipt: {"ts":…}; else a whole event */
+    unsigned is_state : 1, has_url : 1;
+    unsigned moves_members : 1;  /* a membership changed, not only a profile: counts and heroes may differ */
+    apr_uint32_t stale;          /* atomic: the event was redacted since, the body is of the past */
+    /* events */
+    const char *event_id;        /* receipts: the event that was read */
+    apr_int64_t ts;              /* origin_server_ts */
+    apr_int64_t target_nid;      /* member event: whose */
+    mx_membership_e membership;  /* member event: which */
+    mx_slice_t more_unsigned;    /* members of `unsigned` that are the same for all readers, without braces */
+    apr_int64_t txn_device_nid;
+    const char *txn_id;
+    const char *redacts;         /* of a redaction: the event it redacts */
+    /* receipts */
+    const char *thread_id;
+    /* typing */
+    apr_int64_t first_until;     /* ms; 0: nobody */
+} mx_sync_entry_t;
+
+typedef struct mx_sync_batch_t {
+    apr_pool_t *pool;            /* unmanaged; holds the batch itself */
+    apr_uint32_t refs;           /* atomic */
+    apr_int64_t from, to;        /* it tells (from, to] */
+    mx_sync_entry_t *entries;
+    int n;
+    apr_size_t bytes;
+    struct mx_sync_batch_t *newer, *older;
+} mx_sync_batch_t;
+
+typedef struct mx_sync_ring_t {
+    mx_sync_batch_t *newest, *oldest;
+    apr_int64_t floor, head;     /* the ring tells (floor, head] whole */
+    int entries, max_entries;
+    apr_size_t bytes, max_bytes;
+} mx_sync_ring_t;
+
+/** A batch of (from, to] with one reference; room for `max` entries. Needs no lock. */
+mx_sync_batch_t *mx_sync_batch_create(apr_int64_t from, apr_int64_t to, int max);
+void mx_sync_batch_pin(mx_sync_batch_t *batch);
+/** Needs no lock. */
+void mx_sync_batch_unpin(mx_sync_batch_t *batch);
+
+/** Takes over the caller's reference; lets the oldest go while the bounds are passed. batch->from must be the head. */
+void mx_sync_ring_append(mx_sync_ring_t *ring, mx_sync_batch_t *batch);
+/** Forgets all; goes on from a position. */
+void mx_sync_ring_reset(mx_sync_ring_t *ring, apr_int64_t position);
+/** The batch where reading after `since` begins; NULL: nothing newer. `since` must not be below the floor. */
+mx_sync_batch_t *mx_sync_ring_after(const mx_sync_ring_t *ring, apr_int64_t since);
+/** An event of the room was redacted: if it is still here, it is stale. */
+void mx_sync_ring_redacted(mx_sync_ring_t *ring, apr_int64_t room_nid, const char *event_id);
+
+#endif

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of sync/ share: the state of one homeserver's stream in this child. */
+#ifndef MX_SYNC_PRIVATE_H
+#define MX_SYNC_PRIVATE_H
+
+#include "base/cache.h"
+#include "store/sync.h"
+#include "sync/interest.h"
+#include "sync/ring.h"
+#include "sync/sync.h"
+#include <apr_thread_cond.h>
+#include <apr_thread_mutex.h>
+#include <apr_thread_proc.h>
+
+#define MX_SYNC_CACHE_PART 16        /* a filter cache takes that part of MatrixCacheSize */
+
+typedef struct mx_sync_state_t {
+    mx_server_t *server;
+    apr_pool_t *pool;                /* of its own allocator; used under `lock` */
+    apr_thread_mutex_t *lock;        /* everything down to `lazy_lock` */
+    mx_sync_ring_t ring;
+    mx_sync_interest_t interest;
+    mx_sync_user_t *pending;         /* users whose rooms the notifier has to load */
+    int waiters;
+    int running;                     /* the notifier's thread exists and the ring follows the stream once `ready` */
+    int ready, stopping;
+    apr_thread_t *thread;
+    apr_pool_t *run_pool;            /* of the thread's life */
+
+    apr_thread_mutex_t *lazy_lock;   /* the tables in `lazy` */
+    mx_cache_t *lazy;                /* device nid -> members it was told of (sync/lazy.c) */
+    mx_cache_t *filters;             /* hash of the body -> filter */
+    mx_cache_t *filter_ids;          /* user nid and id -> hash of the body */
+
+    int wake_fd;                     /* eventfd: pokes the notifier */
+    apr_uint32_t poked;              /* atomic: MX_SYNC_POKE_*; the fd is written only when it was 0 */
+    apr_int64_t last_seen;           /* atomic: highest position known to have been given */
+} mx_sync_state_t;
+
+#define MX_SYNC_POKE_LOOK 1          /* the stream may have moved */
+#define MX_SYNC_POKE_LOAD 2          /* users are pending, or the thread shall end */
+
+/* notifier.c */
+/** Starts the thread if there is none. Called with the lock held. */
+void mx_sync_notifier_start_locked(mx_sync_state_t *state);
+void mx_sync_notifier_poke(mx_sync_state_t *state, apr_uint32_t why);
+/** Ends the thread and waits for it. */
+void mx_sync_notifier_stop(mx_sync_state_t *state);
+
+/* read.c */
+/** Reads (after, upto] into a new batch; *pbatch NULL if it holds more than the ring could keep. */
+apr_status_t mx_sync_read(mx_sync_batch_t **pbatch, mx_sync_state_t *state, mx_conn_t *conn, apr_int64_t after, apr_int64_t upto,
+                          apr_pool_t *pool);
+
+/* waiter.c */
+/** What concerns the waiter; NULL filter: unknown. Called with the lock held. */
+void mx_sync_waiter_wake_locked(mx_sync_waiter_t *waiter);
+/** Wakes those whom the new batch concerns and keeps the interest true. */
+void mx_sync_waiter_tell_locked(mx_sync_state_t *state, const mx_sync_batch_t *batch);
+/** The user's rooms are known now: wakes those of its waiters who have news already. */
+void mx_sync_waiter_loaded_locked(mx_sync_state_t *state, mx_sync_user_t *user);
+void mx_sync_waiter_wake_all_locked(mx_sync_state_t *state);
+
+/* live.c */
+/** 1 if the entry is in what a filter lets through; room membership is not asked. */
+int mx_sync_entry_passes(const mx_sync_entry_t *entry, const mx_filter_t *filter);
+/** Answers from the ring alone; *pdone 0 if that cannot be done. `upto_least` is a position that the answer must reach. */
+const mx_error_t *mx_sync_live_answer(mx_sync_answer_t *out, int *pdone, mx_server_t *server, const mx_sync_ask_t *ask,
+                                      apr_int64_t upto_least, apr_pool_t *pool);
+
+/* rooms.c */
+/** Answers from the database. */
+const mx_error_t *mx_sync_full_answer(mx_sync_answer_t *out, mx_server_t *server, const mx_sync_ask_t *ask, apr_pool_t *pool);
+
+/* lazy.c */
+mx_cache_t *mx_sync_lazy_create(apr_size_t max_bytes, apr_pool_t *pool);
+/** 1 if the device was told this user's member event of the room by an answer that it has acknowledged. */
+int mx_sync_lazy_known(mx_sync_state_t *state, apr_int64_t device_nid, apr_int64_t room_nid, apr_int64_t user_nid, apr_int64_t acked);
+/** It is told now, by an answer that says `position`. */
+void mx_sync_lazy_told(mx_sync_state_t *state, apr_int64_t device_nid, apr_int64_t room_nid, apr_int64_t user_nid, apr_int64_t position);
+
+/* filter.c */
+mx_cache_t *mx_sync_filter_cache_create(apr_size_t max_bytes, apr_pool_t *pool);
+mx_cache_t *mx_sync_filter_id_cache_create(apr_size_t max_bytes, apr_pool_t *pool);
+
+/* write.c */
+typedef struct mx_sync_receipt_out_t {
+    const char *thread_id;           /* "": unthreaded */
+    const char *event_id, *type, *user_id;
+    mx_slice_t data;                 /* {"ts":…} */
+} mx_sync_receipt_out_t;
+/** The m.receipt events of one room, of readers and threads that are each there once; sorts the array. */
+void mx_sync_write_receipts(mx_json_writer_t *w, mx_sync_receipt_out_t *receipts, int n);
+mx_slice_t mx_sync_receipt_data(const mx_sync_receipt_row_t *row, apr_pool_t *pool);
+void mx_sync_write_typing(mx_json_writer_t *w, const char **user_ids, int n);
+void mx_sync_write_account_data(mx_json_writer_t *w, const char *type, mx_slice_t content);
+/** The limit on a room's timeline that holds for this filter. CS-API: EventFilter.limit. */
+int mx_sync_timeline_limit(const mx_server_t *server, const mx_filter_t *filter);
+
+#define MX_SYNC_TIMELINE_DEFAULT 10
+
+#endif

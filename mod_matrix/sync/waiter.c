@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Waiters: who is woken by what. A waiter that nothing concerned has checked as far as the ring goes, without a write. */
+#include "sync/sync_private.h"
+
+void mx_sync_waiter_wake_locked(mx_sync_waiter_t *waiter)
+{
+    if (waiter->woken) return;
+    waiter->woken = 1;
+    waiter->wake(waiter->baton);
+}
+
+/* The user's waiters whom this entry concerns. */
+static void wake_user(mx_sync_user_t *user, const mx_sync_entry_t *entry)
+{
+    mx_sync_waiter_t *waiter;
+
+    for (waiter = user->waiters; waiter; waiter = waiter->next)
+        if (entry->position > waiter->checked && mx_sync_entry_passes(entry, waiter->filter)) mx_sync_waiter_wake_locked(waiter);
+}
+
+static void wake_room(const mx_sync_state_t *state, const mx_sync_entry_t *entry)
+{
+    const mx_sync_room_t *room = mx_sync_interest_room(&state->interest, entry->room_nid);
+    const mx_nid_map_slot_t *slot;
+    apr_uint32_t at = 0;
+
+    if (!room) return;
+    while ((slot = mx_nid_map_next(&room->users, &at)) != NULL) wake_user(slot->value, entry);
+}
+
+/* One of our users changed its own membership: it is told in any case, and its rooms are put right. */
+static void tell_target(mx_sync_state_t *state, const mx_sync_entry_t *entry)
+{
+    mx_sync_user_t *user = entry->target_nid ? mx_sync_interest_user(&state->interest, entry->target_nid) : NULL;
+
+    if (!user) return;
+    wake_user(user, entry);
+    if (!user->loaded) return;
+    if (entry->membership == MX_MEMBERSHIP_JOIN) mx_sync_interest_join(&state->interest, user, entry->room_nid);
+    else mx_sync_interest_part(&state->interest, user, entry->room_nid);
+}
+
+static void tell(mx_sync_state_t *state, const mx_sync_entry_t *entry)
+{
+    mx_sync_user_t *user;
+
+    switch (entry->kind) {
+    case MX_ENTRY_EVENT:
+        wake_room(state, entry);
+        tell_target(state, entry);
+        break;
+    case MX_ENTRY_RECEIPT:
+        if (!mx_str_eq(entry->type, "m.read.private")) {
+            wake_room(state, entry);
+            break;
+        }
+        /* fall through */
+    case MX_ENTRY_ACCOUNT_DATA:
+        user = mx_sync_interest_user(&state->interest, entry->user_nid);
+        if (user) wake_user(user, entry);
+        break;
+    case MX_ENTRY_TYPING:
+        wake_room(state, entry);
+        break;
+    }
+}
+
+void mx_sync_waiter_tell_locked(mx_sync_state_t *state, const mx_sync_batch_t *batch)
+{
+    int i;
+
+    for (i = 0; i < batch->n; i++) tell(state, &batch->entries[i]);
+}
+
+void mx_sync_waiter_wake_all_locked(mx_sync_state_t *state)
+{
+    const mx_nid_map_slot_t *slot;
+    apr_uint32_t at = 0;
+
+    while ((slot = mx_nid_map_next(&state->interest.users, &at)) != NULL) {
+        mx_sync_user_t *user = slot->value;
+        mx_sync_waiter_t *waiter;
+
+        for (waiter = user->waiters; waiter; waiter = waiter->next) mx_sync_waiter_wake_locked(waiter);
+    }
+}
+
+/* Does the entry concern the user? The same rule as tell(), asked from the other side. */
+static int concerns(const mx_sync_user_t *user, const mx_sync_entry_t *entry)
+{
+    if (entry->kind == MX_ENTRY_ACCOUNT_DATA) return entry->user_nid == user->nid;
+    if (entry->kind == MX_ENTRY_RECEIPT && mx_str_eq(entry->type, "m.read.private")) return entry->user_nid == user->nid;
+    return entry->target_nid == user->nid || mx_nid_map_get(&user->rooms, entry->room_nid);
+}
+
+/* Is there news in the ring that the waiter has not looked at, or is the ring too short to say? */
+static int has_news(const mx_sync_state_t *state, const mx_sync_waiter_t *waiter)
+{
+    const mx_sync_batch_t *batch;
+    int i;
+
+    if (waiter->checked < state->ring.floor) return 1;
+    for (batch = mx_sync_ring_after(&state->ring, waiter->checked); batch; batch = batch->newer)
+        for (i = 0; i < batch->n; i++) {
+            const mx_sync_entry_t *entry = &batch->entries[i];
+
+            if (entry->position > waiter->checked && concerns(waiter->user, entry) && mx_sync_entry_passes(entry, waiter->filter))
+                return 1;
+        }
+    return 0;
+}
+
+void mx_sync_waiter_loaded_locked(mx_sync_state_t *state, mx_sync_user_t *user)
+{
+    mx_sync_waiter_t *waiter;
+
+    for (waiter = user->waiters; waiter; waiter = waiter->next)
+        if (has_news(state, waiter)) mx_sync_waiter_wake_locked(waiter);
+}
+
+static void link_waiter(mx_sync_waiter_t *waiter, mx_sync_user_t *user)
+{
+    waiter->user = user;
+    waiter->prev = NULL;
+    waiter->next = user->waiters;
+    if (user->waiters) user->waiters->prev = waiter;
+    user->waiters = waiter;
+    user->idle_since = 0;
+}
+
+static void unlink_waiter(mx_sync_waiter_t *waiter)
+{
+    if (waiter->next) waiter->next->prev = waiter->prev;
+    if (waiter->prev) waiter->prev->next = waiter->next;
+    else waiter->user->waiters = waiter->next;
+    if (!waiter->user->waiters) waiter->user->idle_since = apr_time_now();
+}
+
+void mx_sync_waiter_arm(mx_sync_waiter_t *waiter, void (*wake)(void *baton), void *baton)
+{
+    mx_sync_state_t *state = waiter->server->sync;
+    mx_sync_user_t *user;
+    int load = 0;
+
+    waiter->wake = wake;
+    waiter->baton = baton;
+    apr_thread_mutex_lock(state->lock);
+    user = mx_sync_interest_add(&state->interest, waiter->user_nid);
+    link_waiter(waiter, user);
+    waiter->armed = 1;
+    waiter->woken = 0;
+    state->waiters++;
+    mx_sync_notifier_start_locked(state);
+    if (user->loaded && state->ready) {
+        if (has_news(state, waiter)) mx_sync_waiter_wake_locked(waiter);
+    } else if (!user->queued) {
+        user->queued = 1;
+        user->pending = state->pending;
+        state->pending = user;
+        load = 1;
+    }
+    apr_thread_mutex_unlock(state->lock);
+    if (load) mx_sync_notifier_poke(state, MX_SYNC_POKE_LOAD);
+}
+
+void mx_sync_waiter_disarm(mx_sync_waiter_t *waiter)
+{
+    mx_sync_state_t *state = waiter->server->sync;
+
+    apr_thread_mutex_lock(state->lock);
+    if (waiter->armed) {
+        unlink_waiter(waiter);
+        waiter->armed = 0;
+        state->waiters--;
+        if (!waiter->woken && state->ready && waiter->user->loaded && state->ring.head >= waiter->user->unsure_until
+            && state->ring.head > waiter->checked)
+            waiter->checked = state->ring.head;
+        waiter->user = NULL;
+    }
+    apr_thread_mutex_unlock(state->lock);
+}

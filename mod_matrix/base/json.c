@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* JSON trees. The one file that knows jansson; the grammar is checked by json_scan.c before jansson sees a byte. */
+/*
+ * JSON trees. The one file that knows jansson, and that for its trees alone: json_scan.c checks the text, the builder
+ * below turns it into a tree (jansson's own reader takes several times as long and refuses U+0000 in keys).
+ */
 #include "base/json.h"
 
-#include "base/json_scan.h"
+#include "base/json_scan_private.h"
 #include "base/json_writer.h"
 
 #include <jansson.h>
@@ -53,25 +56,179 @@ static void say_fault(const char **perr, mx_json_fault_e fault, apr_size_t place
         *perr = apr_psprintf(pool, "The text is not acceptable JSON: %s (at byte %" APR_SIZE_T_FMT ").", fault_text(fault), place);
 }
 
+/** Turns text that json_scan.c has passed into a tree. */
+typedef struct builder_t {
+    const char *p, *end;
+    mx_buf_t *scratch;            /* decoded strings, used as a stack: a key waits below its value's */
+    int too_large;                /* a real beyond a double */
+} builder_t;
+
+static json_t *must(json_t *j)
+{
+    if (!j)
+        abort();          /* out of memory */
+    return j;
+}
+
+static void build_space(builder_t *b)
+{
+    b->p = mx_json_skip_space(b->p, b->end);
+}
+
+/** Past a string; its decoded text lies in the document or, if it had escapes, on top of the scratch stack. */
+static mx_slice_t build_text(builder_t *b, int *pdecoded)
+{
+    const char *start = b->p + 1;
+    mx_slice_t inner;
+    b->p = mx_json_scan_skip(b->p, b->end);
+    inner = mx_slice(start, (apr_size_t)(b->p - start) - 1);
+    *pdecoded = inner.len && memchr(inner.p, '\\', inner.len) != NULL;
+    if (*pdecoded)
+        inner.len = mx_json_scan_decode(mx_buf_reserve(b->scratch, inner.len), inner);
+    return inner;
+}
+
+static json_t *build_string(builder_t *b)
+{
+    int decoded;
+    mx_slice_t text = build_text(b, &decoded);
+    return must(json_stringn_nocheck(decoded ? b->scratch->p + b->scratch->len : text.p, text.len));
+}
+
+static json_t *build_real(builder_t *b, mx_slice_t text)
+{
+    char *copy = malloc(text.len + 1);
+    double d;
+    if (!copy)
+        abort();
+    memcpy(copy, text.p, text.len);
+    copy[text.len] = '\0';
+    d = strtod(copy, NULL);
+    free(copy);
+    if (isinf(d)) {
+        b->too_large = 1;
+        d = 0;
+    }
+    return must(json_real(d));
+}
+
+static int is_real(mx_slice_t number)
+{
+    apr_size_t i;
+    for (i = 1; i < number.len; i++) {
+        if (number.p[i] < '0' || number.p[i] > '9')
+            return 1;
+    }
+    return 0;
+}
+
+static json_t *build_number(builder_t *b)
+{
+    mx_slice_t text = mx_slice(b->p, (apr_size_t)(mx_json_scan_skip(b->p, b->end) - b->p));
+    b->p += text.len;
+    return is_real(text) ? build_real(b, text) : must(json_integer(mx_json_scan_int(text, 0)));
+}
+
+static json_t *build_literal(builder_t *b)
+{
+    char c = *b->p;
+    b->p += c == 'f' ? 5 : 4;
+    return must(c == 't' ? json_true() : c == 'f' ? json_false() : json_null());
+}
+
+static json_t *build_value(builder_t *b);
+
+static json_t *build_array(builder_t *b)
+{
+    json_t *array = must(json_array());
+    b->p++;
+    build_space(b);
+    while (*b->p != ']') {
+        json_array_append_new(array, build_value(b));
+        build_space(b);
+        if (*b->p == ',') {
+            b->p++;
+            build_space(b);
+        }
+    }
+    b->p++;
+    return array;
+}
+
+static void build_member(builder_t *b, json_t *object)
+{
+    int decoded;
+    mx_slice_t key = build_text(b, &decoded);
+    apr_size_t at = b->scratch->len;
+    json_t *value;
+    if (decoded)
+        b->scratch->len += key.len;
+    build_space(b);
+    b->p++;               /* the colon */
+    build_space(b);
+    value = build_value(b);
+    b->scratch->len = at;
+    if (json_object_setn_new_nocheck(object, decoded ? b->scratch->p + at : key.p, key.len, value) != 0)
+        abort();
+}
+
+static json_t *build_object(builder_t *b)
+{
+    json_t *object = must(json_object());
+    b->p++;
+    build_space(b);
+    while (*b->p != '}') {
+        build_member(b, object);
+        build_space(b);
+        if (*b->p == ',') {
+            b->p++;
+            build_space(b);
+        }
+    }
+    b->p++;
+    return object;
+}
+
+static json_t *build_value(builder_t *b)
+{
+    switch (*b->p) {
+    case '{':
+        return build_object(b);
+    case '[':
+        return build_array(b);
+    case '"':
+        return build_string(b);
+    case 't':
+    case 'f':
+    case 'n':
+        return build_literal(b);
+    default:
+        return build_number(b);
+    }
+}
+
 mx_json_fault_e mx_json_parse(mx_json_t **pjson, const char **perr, const char *p, apr_size_t len,
                               const mx_json_limits_t *limits, apr_pool_t *pool)
 {
     apr_size_t place = 0;
-    json_error_t error;
+    builder_t b = { p, p + len, NULL, 0 };
+    mx_buf_t scratch = { NULL, 0, 0, NULL };
     json_t *j;
     mx_json_fault_e fault = mx_json_scan_check(&place, NULL, p, len, limits);
-    if (fault != MX_JSON_OK) {
-        say_fault(perr, fault, place, pool);
-        return fault;
+    if (fault == MX_JSON_OK) {
+        b.scratch = &scratch;
+        build_space(&b);
+        j = build_value(&b);
+        free(scratch.p);
+        if (!b.too_large) {
+            *pjson = json_own(pool, j);
+            return MX_JSON_OK;
+        }
+        json_decref(j);
+        fault = MX_JSON_SYNTAX;
     }
-    j = json_loadb(p, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
-    if (!j) {
-        fault = json_error_code(&error) == json_error_duplicate_key ? MX_JSON_DUPLICATE : MX_JSON_SYNTAX;
-        say_fault(perr, fault, (apr_size_t)error.position, pool);
-        return fault;
-    }
-    *pjson = json_own(pool, j);
-    return MX_JSON_OK;
+    say_fault(perr, fault, place, pool);
+    return fault;
 }
 
 mx_json_type_e mx_json_type(const mx_json_t *j)
@@ -195,9 +352,30 @@ mx_json_t *mx_json_new_null(apr_pool_t *pool)
     return json_own(pool, json_null());
 }
 
+/* jansson's own copy and comparison end keys at U+0000. */
+static json_t *copy_value(const json_t *j)
+{
+    json_t *o = (json_t *)(uintptr_t)j, *copy;
+    apr_size_t i;
+    void *it;
+    if (json_is_array(j)) {
+        copy = must(json_array());
+        for (i = 0; i < json_array_size(j); i++)
+            json_array_append_new(copy, copy_value(json_array_get(j, i)));
+        return copy;
+    }
+    if (!json_is_object(j))
+        return must(json_copy(o));
+    copy = must(json_object());
+    for (it = json_object_iter(o); it; it = json_object_iter_next(o, it))
+        json_object_setn_new_nocheck(copy, json_object_iter_key(it), json_object_iter_key_len(it),
+                                     copy_value(json_object_iter_value(it)));
+    return copy;
+}
+
 mx_json_t *mx_json_copy(apr_pool_t *pool, const mx_json_t *j)
 {
-    return json_own(pool, json_deep_copy(j));
+    return json_own(pool, copy_value(j));
 }
 
 void mx_json_set(mx_json_t *obj, const char *key, mx_json_t *val)
@@ -238,11 +416,36 @@ void mx_json_add_str(mx_json_t *arr, const char *s)
     json_array_append_new(arr, json_string(s));
 }
 
+static int objects_equal(const json_t *a, const json_t *b)
+{
+    json_t *o = (json_t *)(uintptr_t)a;
+    void *it;
+    if (json_object_size(a) != json_object_size(b))
+        return 0;
+    for (it = json_object_iter(o); it; it = json_object_iter_next(o, it)) {
+        const json_t *other = json_object_getn(b, json_object_iter_key(it), json_object_iter_key_len(it));
+        if (!other || !mx_json_equal(json_object_iter_value(it), other))
+            return 0;
+    }
+    return 1;
+}
+
 int mx_json_equal(const mx_json_t *a, const mx_json_t *b)
 {
+    apr_size_t i;
     if (!a || !b)
         return a == b;
-    return json_equal(a, b);
+    if (json_is_object(a) && json_is_object(b))
+        return objects_equal(a, b);
+    if (!json_is_array(a) || !json_is_array(b))
+        return json_equal(a, b);
+    if (json_array_size(a) != json_array_size(b))
+        return 0;
+    for (i = 0; i < json_array_size(a); i++) {
+        if (!mx_json_equal(json_array_get(a, i), json_array_get(b, i)))
+            return 0;
+    }
+    return 1;
 }
 
 int mx_json_has_uncanonical_number(const mx_json_t *j)
@@ -326,13 +529,16 @@ static void write_array(mx_buf_t *out, const json_t *j, write_fn *write)
 }
 
 typedef struct member_t {
-    const char *key;
+    mx_slice_t key;
     const json_t *value;
 } member_t;
 
+/** In UTF-8 the order of bytes is that of code points. */
 static int member_cmp(const void *a, const void *b)
 {
-    return strcmp(((const member_t *)a)->key, ((const member_t *)b)->key);    /* UTF-8: byte order is code point order */
+    mx_slice_t x = ((const member_t *)a)->key, y = ((const member_t *)b)->key;
+    int order = memcmp(x.p, y.p, x.len < y.len ? x.len : y.len);
+    return order ? order : x.len < y.len ? -1 : x.len > y.len;
 }
 
 #define MEMBERS_INLINE 16
@@ -341,20 +547,19 @@ static void write_object(mx_buf_t *out, const json_t *j, write_fn *write, int so
 {
     apr_size_t n = json_object_size(j), i = 0;
     member_t few[MEMBERS_INLINE], *members = n <= MEMBERS_INLINE ? few : malloc(n * sizeof(*members));
-    const char *key;
-    json_t *value;
-    void *it = NULL;
+    json_t *o = (json_t *)(uintptr_t)j;
+    void *it;
     if (!members)
         abort();
-    while (mx_json_next(j, &it, &key, &value))
-        members[i++] = (member_t){ key, value };
+    for (it = json_object_iter(o); it; it = json_object_iter_next(o, it))
+        members[i++] = (member_t){ mx_slice(json_object_iter_key(it), json_object_iter_key_len(it)), json_object_iter_value(it) };
     if (sorted && n > 1)
         qsort(members, n, sizeof(*members), member_cmp);
     mx_buf_append_char(out, '{');
     for (i = 0; i < n; i++) {
         if (i)
             mx_buf_append_char(out, ',');
-        mx_jw_escape(out, members[i].key, strlen(members[i].key));
+        mx_jw_escape(out, members[i].key.p, members[i].key.len);
         mx_buf_append_char(out, ':');
         write(out, members[i].value);
     }

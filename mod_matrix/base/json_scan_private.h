@@ -30,6 +30,9 @@ static inline const char *mx_json_skip_space(const char *p, const char *end)
     return p;
 }
 
+/** Decodes what stands between the quotes of a valid string; writes at most inner.len bytes, returns how many. */
+apr_size_t mx_json_scan_decode(char *out, mx_slice_t inner);
+
 /** Members found so far: on the stack until they are many. */
 #define MX_MEMBERS_INLINE 32
 typedef struct mx_members_t {

@@ -231,17 +231,10 @@ int mx_json_scan_key_cmp(mx_slice_t a, mx_slice_t b)
     return a.len == b.len ? 0 : a.len < b.len ? -1 : 1;
 }
 
-const char *mx_json_scan_str(mx_slice_t raw, apr_pool_t *pool)
+apr_size_t mx_json_scan_decode(char *out, mx_slice_t inner)
 {
-    const char *p, *end;
-    char *out, *q;
-    if (raw.len < 2 || *raw.p != '"')
-        return NULL;
-    p = raw.p + 1;
-    end = raw.p + raw.len - 1;
-    if (!memchr(p, '\\', (apr_size_t)(end - p)))
-        return apr_pstrmemdup(pool, p, (apr_size_t)(end - p));
-    q = out = apr_palloc(pool, raw.len);
+    const char *p = inner.p, *end = inner.p + inner.len;
+    char *q = out;
     while (p < end) {
         unsigned int code;
         if (*p != '\\') {
@@ -249,12 +242,25 @@ const char *mx_json_scan_str(mx_slice_t raw, apr_pool_t *pool)
             continue;
         }
         p = decode_escape(&code, p);
-        if (code == 0)
-            return NULL;
         q = encode_utf8(q, code);
     }
-    *q = '\0';
-    return out;
+    return (apr_size_t)(q - out);
+}
+
+const char *mx_json_scan_str(mx_slice_t raw, apr_pool_t *pool)
+{
+    mx_slice_t inner;
+    apr_size_t len;
+    char *out;
+    if (raw.len < 2 || *raw.p != '"')
+        return NULL;
+    inner = mx_slice(raw.p + 1, raw.len - 2);
+    if (!memchr(inner.p, '\\', inner.len))
+        return mx_slice_dup(inner, pool);
+    out = apr_palloc(pool, inner.len + 1);
+    len = mx_json_scan_decode(out, inner);
+    out[len] = '\0';
+    return strlen(out) == len ? out : NULL;
 }
 
 apr_int64_t mx_json_scan_int(mx_slice_t raw, apr_int64_t fallback)

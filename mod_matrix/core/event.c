@@ -208,7 +208,42 @@ static const mx_error_t *check_fields(const mx_event_t *ev)
     return NULL;
 }
 
-/** Makes `text` canonical and drops `unsigned` (and `event_id` where ids are hashes). */
+/** What is no part of a PDU: `unsigned`, and `event_id` where ids are hashes. */
+static int is_foreign_key(const mx_event_t *ev, mx_slice_t key)
+{
+    return mx_slice_is(key, "unsigned") || (ev->version->event_id != MX_EVENT_ID_SERVER && mx_slice_is(key, "event_id"));
+}
+
+static int has_foreign_key(const mx_event_t *ev)
+{
+    int i;
+    for (i = 0; i < ev->scan.nmembers; i++) {
+        if (is_foreign_key(ev, ev->scan.members[i].key))
+            return 1;
+    }
+    return 0;
+}
+
+/** Canonical text without its foreign members. */
+static mx_slice_t without_foreign_keys(const mx_event_t *ev, mx_slice_t text)
+{
+    char *out = apr_palloc(ev->pool, text.len), *q = out, *first;
+    int i;
+    *q++ = '{';
+    first = q;
+    for (i = 0; i < ev->scan.nmembers; i++) {
+        const mx_json_member_t *m = &ev->scan.members[i];
+        if (is_foreign_key(ev, m->key))
+            continue;
+        q = mx_event_put_key(q, first, m->key);
+        memcpy(q, m->value.p, m->value.len);
+        q += m->value.len;
+    }
+    *q++ = '}';
+    return mx_slice(out, (apr_size_t)(q - out));
+}
+
+/** The tree of `text` without foreign members, written canonically. */
 static const mx_error_t *canonicalise(mx_slice_t *pcanonical, const mx_event_t *ev, mx_slice_t text)
 {
     mx_json_limits_t limits = { MX_PDU_MAX_DEPTH };
@@ -228,6 +263,20 @@ static const mx_error_t *canonicalise(mx_slice_t *pcanonical, const mx_event_t *
     return NULL;
 }
 
+static const mx_error_t *clean(mx_event_t *ev, mx_slice_t text)
+{
+    const mx_error_t *err;
+    if (ev->scan.canonical && !has_foreign_key(ev))
+        return NULL;
+    if (ev->scan.canonical)
+        ev->pdu = without_foreign_keys(ev, text);
+    else if ((err = canonicalise(&ev->pdu, ev, text)) != NULL)
+        return err;
+    mx_json_scan_trusted(&ev->scan, ev->pdu, ev->pool);
+    ev->scan.canonical = 1;
+    return NULL;
+}
+
 const mx_error_t *mx_event_parse_foreign(mx_event_t **pevent, const mx_room_version_t *version, mx_slice_t text, apr_pool_t *pool)
 {
     mx_event_t *ev = event_new(version, text, NULL, pool);
@@ -235,17 +284,11 @@ const mx_error_t *mx_event_parse_foreign(mx_event_t **pevent, const mx_room_vers
     const mx_error_t *err;
     if (mx_json_scan_object(&ev->scan, text.p, text.len, &limits, pool) != MX_JSON_OK)
         return mx_error_make(pool, MX_E_NOT_JSON, "The event is no JSON object.");
-    if (!ev->scan.canonical || field(ev, "unsigned").p
-        || (version->event_id != MX_EVENT_ID_SERVER && field(ev, "event_id").p)) {
-        err = canonicalise(&ev->pdu, ev, text);
-        if (err)
-            return err;
-        mx_json_scan_trusted(&ev->scan, ev->pdu, pool);
-    }
-    ev->scan.canonical = 1;
-    if (ev->pdu.len > MX_PDU_MAX_BYTES)
-        return check_sizes(ev);
-    err = mx_event_fill(ev);
+    err = clean(ev, text);
+    if (!err && ev->pdu.len > MX_PDU_MAX_BYTES)
+        err = check_sizes(ev);
+    if (!err)
+        err = mx_event_fill(ev);
     if (!err)
         err = check_sizes(ev);
     if (!err)

@@ -8,8 +8,10 @@ static void check_values(const mx_json_scan_t *scan, const mx_json_t *json, apr_
     for (i = 0; i < scan->nmembers; i++) {
         mx_slice_t key = scan->members[i].key, value = scan->members[i].value, *items;
         const char *name = mx_json_scan_str(mx_slice(key.p - 1, key.len + 2), pool);
-        const mx_json_t *j = mx_json_get(json, name);
+        const mx_json_t *j = name ? mx_json_get(json, name) : NULL;
         const char *decoded = mx_json_scan_str(value, pool);
+        if (!name)                    /* U+0000 in the key */
+            continue;
         FUZZ_CHECK(j != NULL);
         FUZZ_CHECK(mx_str_eq(decoded, mx_json_str(j)));
         FUZZ_CHECK(mx_json_scan_int(value, -7) == mx_json_int(j, -7));
@@ -35,7 +37,7 @@ static void fuzz_one(const char *p, apr_size_t len, apr_pool_t *pool)
         FUZZ_CHECK(mx_slice_eq(scan.members[i].key, trusted.members[i].key) && scan.members[i].key.p == trusted.members[i].key.p);
         FUZZ_CHECK(mx_slice_eq(scan.members[i].value, trusted.members[i].value));
     }
-    if (parsed != MX_JSON_OK)         /* reals beyond a double, U+0000 in a key: only the tree cannot hold them */
+    if (parsed != MX_JSON_OK)         /* reals beyond a double: only the tree cannot hold them */
         return;
     canonical = fuzz_canonical(json, pool);
     same = canonical.len == len && memcmp(canonical.p, p, len) == 0;

@@ -51,6 +51,26 @@ START_TEST(canonical_keys_sort_by_code_point)
 }
 END_TEST
 
+START_TEST(keys_may_hold_nul_and_keep_it)
+{
+    static const char text[] = "{\"a\\u0000\":1,\"a\":2,\"a\\u0000b\":{\"\\u0000\":\"\\u0000\"}}";
+    mx_json_t *json = unit_json(text), *copy = mx_json_copy(pool, json);
+    mx_buf_t *buf = mx_buf_create(pool);
+    ck_assert_int_eq(mx_json_get_int(json, "a", 0), 2);
+    ck_assert_int_eq(mx_json_equal(copy, json), 1);
+    mx_json_write_canonical(buf, copy);
+    ck_assert_str_eq(mx_slice_dup(mx_buf_slice(buf), pool),
+                     "{\"a\":2,\"a\\u0000\":1,\"a\\u0000b\":{\"\\u0000\":\"\\u0000\"}}");
+}
+END_TEST
+
+START_TEST(escaped_keys_survive_escaped_values_inside_them)
+{
+    ck_assert_str_eq(unit_canonical("{\"\\u0062\\n\":{\"\\u0061\\t\":[\"\\u0063\",\"\\u0064\\u0064\\u0064\"]}}"),
+                     "{\"b\\n\":{\"a\\t\":[\"c\",\"ddd\"]}}");
+}
+END_TEST
+
 START_TEST(reals_keep_their_value_in_old_rooms)
 {
     ck_assert_str_eq(unit_canonical("[50.57,0.1,1.5e300,-2.5]"), "[50.57,0.1,1.5e+300,-2.5]");
@@ -290,7 +310,7 @@ START_TEST(writer_minds_commas_and_nesting)
 END_TEST
 
 UNIT_MAIN("json", spec_canonical_json_examples_hold, canonical_escapes_are_the_short_ones, canonical_keys_sort_by_code_point,
-          reals_keep_their_value_in_old_rooms, parse_gives_each_fault_its_name, depth_limit_is_kept_exactly,
+          keys_may_hold_nul_and_keep_it, escaped_keys_survive_escaped_values_inside_them, reals_keep_their_value_in_old_rooms, parse_gives_each_fault_its_name, depth_limit_is_kept_exactly,
           destroying_the_pool_releases_documents_and_children_survive_in_containers,
           getters_answer_wrong_types_with_the_fallback, uncanonical_numbers_are_found_at_any_depth,
           scanner_says_canonical_only_of_canonical_text, scanner_refuses_what_is_no_object, both_scanners_find_the_same_members,

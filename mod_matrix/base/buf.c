@@ -79,3 +79,12 @@ void mx_buf_clear(mx_buf_t *b)
 {
     b->len = 0;
 }
+
+char *mx_buf_detach(mx_buf_t *b, apr_size_t *plen)
+{
+    char *p = b->p;
+    *plen = b->len;
+    b->p = NULL;
+    b->len = b->cap = 0;
+    return p;
+}

@@ -20,6 +20,8 @@ void mx_buf_append_char(mx_buf_t *b, char c);
 char *mx_buf_reserve(mx_buf_t *b, apr_size_t len);
 /** Forgets the content, keeps the memory. */
 void mx_buf_clear(mx_buf_t *b);
+/** Hands the content over: the caller frees it with free(). NULL if it is empty; the buffer is empty afterwards. */
+char *mx_buf_detach(mx_buf_t *b, apr_size_t *plen);
 /** The content as a slice, valid until the next append. */
 static inline mx_slice_t mx_buf_slice(const mx_buf_t *b) { return (mx_slice_t){ b->p, b->len }; }
 

@@ -15,3 +15,9 @@ void mx_settings_default(mx_settings_t *settings)
 #include "server/settings.def"
     };
 }
+
+const char *mx_settings_room_version(const mx_settings_t *settings)
+{
+    static const char *const names[] = { "12", "11", "10" };     /* the words of the row, in their order */
+    return names[settings->room_version];
+}

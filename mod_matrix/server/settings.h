@@ -25,5 +25,7 @@ typedef enum { MX_REGISTRATION_OPEN, MX_REGISTRATION_TOKEN, MX_REGISTRATION_CLOS
 
 /** All defaults. */
 void mx_settings_default(mx_settings_t *settings);
+/** MatrixRoomVersion as the room version's name. */
+const char *mx_settings_room_version(const mx_settings_t *settings);
 
 #endif

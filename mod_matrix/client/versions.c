@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* CS-API: GET /_matrix/client/versions */
+#include "api/req.h"
+
+/* Versions whose endpoints a client can count on here; v1.2 and on ask for more (spaces, relations, media of v1.11). */
+static const char *const versions[] = { "r0.0.1", "r0.1.0", "r0.2.0", "r0.3.0", "r0.4.0", "r0.5.0", "r0.6.0", "r0.6.1", "v1.1" };
+
+/* What works before it is in a version listed above. */
+static const char *const features[] = { "uk.tcpip.msc4133", "uk.tcpip.msc4133.stable" };
+
+const mx_error_t *mx_client_get_versions(mx_reply_t *reply, mx_req_t *req)
+{
+    mx_json_writer_t *w = mx_jw_create(req->pool);
+    apr_size_t i;
+    mx_jw_object(w);
+    mx_jw_key_array(w, "versions");
+    for (i = 0; i < sizeof(versions) / sizeof(versions[0]); i++)
+        mx_jw_str(w, versions[i]);
+    mx_jw_end_array(w);
+    mx_jw_key_object(w, "unstable_features");
+    for (i = 0; i < sizeof(features) / sizeof(features[0]); i++)
+        mx_jw_key_bool(w, features[i], 1);
+    mx_jw_end_object(w);
+    mx_jw_end_object(w);
+    mx_reply_writer(reply, w);
+    return NULL;
+}

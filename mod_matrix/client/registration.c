@@ -25,10 +25,12 @@ static const mx_error_t *register_user(mx_user_session_t **psession, mx_req_t *r
     return err;
 }
 
+/* "All parameters in the request body with the exception of initial_device_display_name MUST BE ignored" */
 static const mx_error_t *register_guest(mx_user_session_t **psession, mx_req_t *req)
 {
-    mx_user_session_request_t request;
-    const mx_error_t *err = mx_api_session_read(&request, req, req->body);
+    mx_user_session_request_t request = { .ip = req->remote_ip, .now = req->now };
+    const mx_error_t *err =
+        mx_param_body_str(&request.display_name, req, req->body, "initial_device_display_name", NULL);
 
     return err ? err : mx_user_register_guest(psession, req->server, &request, req->pool);
 }

@@ -86,19 +86,20 @@ void mx_res_state_set(mx_res_t *r, const mx_event_t *event)
     apr_hash_set(r->state, key, (apr_ssize_t)len, event);
 }
 
-/** The state starts with what no set disputes (2.1: empty). */
-static void seed_state(mx_res_t *r)
+/** The undisputed event of the key, loaded when it is first asked for: rooms are large, disputes small. */
+static const mx_event_t *undisputed(mx_res_t *r, const char *key, apr_size_t len)
 {
-    int i;
-    for (i = 0; i < r->order->nelts; i++) {
-        mx_res_slot_t *slot = APR_ARRAY_IDX(r->order, i, mx_res_slot_t *);
-        mx_res_node_t *node;
-        if (!mx_res_slot_is_unconflicted(r, slot))
-            continue;
-        node = mx_res_node(r, slot->event_id);
-        if (node)
-            mx_res_state_set(r, node->event);
-    }
+    mx_res_slot_t *slot = apr_hash_get(r->slots, key, (apr_ssize_t)len);
+    mx_res_node_t *node = slot && mx_res_slot_is_unconflicted(r, slot) ? mx_res_node(r, slot->event_id) : NULL;
+    return node ? node->event : NULL;
+}
+
+const mx_event_t *mx_res_state_get(mx_res_t *r, const char *type, const char *state_key)
+{
+    apr_size_t len;
+    char *key = mx_res_key(&len, type, state_key, r->scratch);
+    const mx_event_t *event = apr_hash_get(r->state, key, (apr_ssize_t)len);
+    return event || !r->undisputed_counts ? event : undisputed(r, key, len);
 }
 
 /** From version 12 on the room's id names it; before, the states do. */
@@ -114,8 +115,6 @@ static const mx_event_t *find_create(mx_res_t *r)
 static void resolve_v2(mx_res_t *r)
 {
     mx_res_full_conflicted_set(r);
-    if (r->version->state_res != MX_STATE_RES_2_1)
-        seed_state(r);
     mx_res_auth_checks(r, mx_res_sort_power(r));
     mx_res_auth_checks(r, mx_res_sort_mainline(r));
 }
@@ -143,25 +142,41 @@ static void write_result(mx_state_set_t *out, mx_res_t *r)
     out->nentries = entries->nelts;
 }
 
+static void resolve(mx_state_set_t *out, mx_res_t *r)
+{
+    r->nodes = apr_hash_make(r->pool);
+    r->slots = apr_hash_make(r->pool);
+    r->state = apr_hash_make(r->pool);
+    r->order = apr_array_make(r->pool, 64, sizeof(mx_res_slot_t *));
+    r->undisputed_counts = r->version->state_res != MX_STATE_RES_2_1;
+    if (read_sets(r)) {
+        apr_pool_create(&r->scratch, r->pool);
+        apr_pool_tag(r->scratch, "mx_state_res");
+        r->create = find_create(r);
+        if (r->version->state_res == MX_STATE_RES_1)
+            mx_res_resolve_v1(r);
+        else
+            resolve_v2(r);
+        apr_pool_destroy(r->scratch);
+    }
+    write_result(out, r);
+}
+
 const mx_error_t *mx_state_resolve(mx_state_set_t *out, const mx_room_version_t *version, const mx_state_set_t *sets, int nsets,
                                    mx_state_res_event_fn *get_event, void *baton, apr_pool_t *pool)
 {
     mx_res_t r = { .version = version, .sets = sets, .nsets = nsets, .get_event = get_event, .baton = baton, .pool = pool };
-    r.nodes = apr_hash_make(pool);
-    r.slots = apr_hash_make(pool);
-    r.state = apr_hash_make(pool);
-    r.order = apr_array_make(pool, 64, sizeof(mx_res_slot_t *));
-    if (read_sets(&r)) {
-        apr_pool_create(&r.scratch, pool);
-        apr_pool_tag(r.scratch, "mx_state_res");
-        r.create = find_create(&r);
-        if (version->state_res == MX_STATE_RES_1) {
-            seed_state(&r);
-            mx_res_resolve_v1(&r);
-        } else
-            resolve_v2(&r);
-        apr_pool_destroy(r.scratch);
-    }
-    write_result(out, &r);
+    resolve(out, &r);
+    return NULL;
+}
+
+const mx_error_t *mx_state_resolve_with(mx_state_set_t *out, const mx_room_version_t *version, const mx_state_set_t *sets, int nsets,
+                                        const char **auth_difference, int ndifference, mx_state_res_event_fn *get_event,
+                                        void *baton, apr_pool_t *pool)
+{
+    static const char *none[] = { NULL };
+    mx_res_t r = { .version = version, .sets = sets, .nsets = nsets, .get_event = get_event, .baton = baton, .pool = pool,
+                   .difference = auth_difference ? auth_difference : none, .ndifference = ndifference };
+    resolve(out, &r);
     return NULL;
 }

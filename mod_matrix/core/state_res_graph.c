@@ -76,6 +76,17 @@ static void add_auth_difference(mx_res_t *r, apr_array_header_t *stack)
     }
 }
 
+/** The difference that the caller worked out. */
+static void add_given_difference(mx_res_t *r)
+{
+    int i;
+    for (i = 0; i < r->ndifference; i++) {
+        mx_res_node_t *node = mx_res_node(r, r->difference[i]);
+        if (node)
+            add_full(r, node);
+    }
+}
+
 static void add_conflicted(mx_res_t *r, const char *event_id)
 {
     mx_res_node_t *node = mx_res_node(r, event_id);
@@ -152,5 +163,8 @@ void mx_res_full_conflicted_set(mx_res_t *r)
     add_conflicted_state(r);
     if (r->version->state_res == MX_STATE_RES_2_1)
         add_conflicted_subgraph(r);
-    add_auth_difference(r, stack);
+    if (r->difference)
+        add_given_difference(r);
+    else
+        add_auth_difference(r, stack);
 }

@@ -164,13 +164,6 @@ apr_array_header_t *mx_res_sort_power(mx_res_t *r)
     return sorted;
 }
 
-static const mx_event_t *state_get(mx_res_t *r, const char *type, const char *state_key)
-{
-    apr_size_t len;
-    char *key = mx_res_key(&len, type, state_key, r->scratch);
-    return apr_hash_get(r->state, key, (apr_ssize_t)len);
-}
-
 /** Position on the mainline of the first event of e1, e2… that is on it. */
 static apr_int64_t mainline_of(mx_res_t *r, apr_hash_t *positions, const mx_event_t *event, apr_hash_t *visited)
 {
@@ -189,7 +182,7 @@ static apr_int64_t mainline_of(mx_res_t *r, apr_hash_t *positions, const mx_even
 static apr_hash_t *mainline_positions(mx_res_t *r)
 {
     apr_hash_t *positions = apr_hash_make(r->pool);
-    const mx_event_t *ev = state_get(r, "m.room.power_levels", "");
+    const mx_event_t *ev = mx_res_state_get(r, "m.room.power_levels", "");
     apr_int64_t n = 0;
     while (ev && !apr_hash_get(positions, ev->event_id, APR_HASH_KEY_STRING)) {
         apr_int64_t *position = apr_palloc(r->pool, sizeof(*position));
@@ -233,7 +226,7 @@ typedef struct checked_t {
 static const mx_event_t *checked_get(void *baton, const char *type, const char *state_key)
 {
     checked_t *c = baton;
-    const mx_event_t *found = state_get(c->r, type, state_key);
+    const mx_event_t *found = mx_res_state_get(c->r, type, state_key);
     if (!found && c->with_own)
         found = strcmp(type, "m.room.create") == 0 && !*state_key ? own_create(c->r, c->event)
                                                                    : own_auth_event(c->r, c->event, type, state_key);

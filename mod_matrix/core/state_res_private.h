@@ -46,6 +46,9 @@ typedef struct mx_res_t {
     apr_array_header_t *order;        /* mx_res_slot_t *, as met */
     apr_array_header_t *full;         /* mx_res_node_t *: the full conflicted set */
     apr_hash_t *state;                /* "type\0state_key" -> mx_event_t *: what is resolved so far */
+    const char **difference;          /* given auth difference; NULL: work it out */
+    int ndifference;
+    int undisputed_counts;            /* the checks start from the unconflicted state map (not in 2.1) */
     const mx_event_t *create;         /* of the room, if it could be found */
     apr_pool_t *pool, *scratch;       /* scratch is cleared between auth checks */
 } mx_res_t;
@@ -71,5 +74,7 @@ void mx_res_resolve_v1(mx_res_t *r);
 /** 1 if the event is allowed by r->state, completed by its own auth events if `with_own`. */
 int mx_res_allowed(mx_res_t *r, const mx_event_t *event, int with_own);
 void mx_res_state_set(mx_res_t *r, const mx_event_t *event);
+/** What is resolved so far, or undisputed where that counts; NULL if there is none. */
+const mx_event_t *mx_res_state_get(mx_res_t *r, const char *type, const char *state_key);
 
 #endif

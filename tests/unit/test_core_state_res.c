@@ -268,6 +268,40 @@ START_TEST(levels_that_no_set_holds_any_more_are_replayed)
 }
 END_TEST
 
+static int loads;
+
+static const mx_event_t *counted_event(void *baton, const char *event_id)
+{
+    loads++;
+    return known_event(baton, event_id);
+}
+
+/* The levels in between are the whole difference; a room of members that nobody disputes is not loaded. */
+START_TEST(a_given_auth_difference_counts_as_one_worked_out)
+{
+    int v, i;
+    for (v = 0; v < UNIT_COUNT(v2_versions); v++) {
+        room_t *old = start(v2_versions[v]), *now;
+        const char *creator = strcmp(v2_versions[v], "12") == 0 ? "" : "\"@creator:h\":100,", *difference[1];
+        mx_event_t *levels;
+        mx_state_set_t out, sets[2];
+        for (i = 0; i < 100; i++)
+            member(old, apr_psprintf(pool, "@u%d:h", i), apr_psprintf(pool, "@u%d:h", i), "join");
+        now = fork_of(old, 10);
+        difference[0] = state(now, "@creator:h", "m.room.power_levels", "",
+                              apr_psprintf(pool, "{\"users\":{%s\"@user:h\":60}}", creator))->event_id;
+        levels = state(now, "@user:h", "m.room.power_levels", "", apr_psprintf(pool, "{\"users\":{%s\"@user:h\":50}}", creator));
+        sets[0] = set_of(old);
+        sets[1] = set_of(now);
+        loads = 0;
+        ck_assert_ptr_null(mx_state_resolve_with(&out, old->version, sets, 2, difference, 1, counted_event, NULL, pool));
+        ck_assert_str_eq(entry_of(&out, "m.room.power_levels", ""), levels->event_id);
+        ck_assert_int_eq(out.nentries, sets[0].nentries);
+        ck_assert_int_lt(loads, 20);
+    }
+}
+END_TEST
+
 /* Rooms v12: conflicted state subgraph. The levels in between are in every auth chain (of the name), so no difference. */
 START_TEST(only_version_12_replays_what_lies_between_conflicting_events)
 {
@@ -388,6 +422,7 @@ UNIT_MAIN("core_state_res", equal_and_single_sets_stay_as_they_are, state_that_o
           of_two_power_level_changes_the_more_powerful_senders_comes_first, closing_the_room_beats_a_join_of_the_other_side,
           newer_power_levels_outweigh_a_later_clock, three_sets_resolve_as_one,
           events_that_are_unknown_or_rejected_take_no_part, levels_that_no_set_holds_any_more_are_replayed,
+          a_given_auth_difference_counts_as_one_worked_out,
           only_version_12_replays_what_lies_between_conflicting_events, only_version_12_starts_from_an_empty_state,
           a_demotion_beats_an_earlier_ban_by_the_demoted, a_wrong_clock_does_not_put_an_event_before_its_auth_events,
           version_1_takes_the_deepest_that_passes, many_conflicts_resolve_and_stay_complete)

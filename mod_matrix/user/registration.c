@@ -157,16 +157,3 @@ const mx_error_t *mx_user_register_guest(mx_user_session_t **psession, mx_server
         return mx_error_make(pool, MX_E_FORBIDDEN, "Guests may not register on this server.");
     return err ? err : account_create_named(psession, server, &plan, NULL, pool);
 }
-
-const mx_error_t *mx_user_registration_create(const char **puser_id, mx_server_t *server, const char *username,
-                                              const char *password, int admin, apr_time_t now, apr_pool_t *pool)
-{
-    account_plan_t plan = { .row = { .admin = admin }, .now = now };
-    mx_user_session_t *session = NULL;
-    const mx_error_t *err = mx_user_password_check_strength(server, password, pool);
-
-    if (!err) err = mx_user_password_hash(&plan.row.password_hash, server, password, pool);
-    if (!err) err = account_create_named(&session, server, &plan, username, pool);
-    if (!err) *puser_id = session->user_id;
-    return err;
-}

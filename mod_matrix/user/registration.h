@@ -27,8 +27,5 @@ const mx_error_t *mx_user_register(mx_user_session_t **psession, mx_server_t *se
 /** A guest: of `request` only the name of the device counts. M_FORBIDDEN where guests are not wanted. */
 const mx_error_t *mx_user_register_guest(mx_user_session_t **psession, mx_server_t *server,
                                          const mx_user_session_request_t *request, apr_pool_t *pool);
-/** For the administrator's tools: an account without a device, whatever MatrixRegistration says. */
-const mx_error_t *mx_user_registration_create(const char **puser_id, mx_server_t *server, const char *username,
-                                              const char *password, int admin, apr_time_t now, apr_pool_t *pool);
 
 #endif

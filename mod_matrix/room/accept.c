@@ -8,6 +8,7 @@
 #define MEMBER_TYPE "m.room.member"
 #define CREATE_TYPE "m.room.create"
 #define REDACTION_TYPE "m.room.redaction"
+#define TXN_ID_MAX_BYTES 255
 
 /* ---- what can be judged without the room ---- */
 
@@ -25,10 +26,13 @@ static const mx_error_t *check_member(const mx_room_draft_t *d, apr_pool_t *pool
     return NULL;
 }
 
-static const mx_error_t *check_length(const char *what, const char *value, apr_pool_t *pool)
+static const mx_error_t *check_field(const char *what, const char *value, apr_pool_t *pool)
 {
-    if (value && strlen(value) > MX_EVENT_FIELD_MAX_BYTES)
+    apr_size_t len = value ? strlen(value) : 0;
+    if (len > MX_EVENT_FIELD_MAX_BYTES)
         return mx_error_make(pool, MX_E_TOO_LARGE, "The event's %s is longer than %d bytes.", what, MX_EVENT_FIELD_MAX_BYTES);
+    if (!mx_str_is_utf8(value, len))
+        return mx_error_make(pool, MX_E_INVALID_PARAM, "The event's %s is no UTF-8.", what);
     return NULL;
 }
 
@@ -42,11 +46,13 @@ static const mx_error_t *check_draft(const mx_room_draft_t *d, apr_pool_t *pool)
         return mx_error_make(pool, MX_E_BAD_JSON, "Events hold integers between -(2^53)+1 and (2^53)-1 only, no other numbers.");
     if (!*d->type)
         return mx_error_make(pool, MX_E_INVALID_PARAM, "The event's type is empty.");
-    err = check_length("type", d->type, pool);
+    err = check_field("type", d->type, pool);
     if (!err)
-        err = check_length("state key", d->state_key, pool);
+        err = check_field("state key", d->state_key, pool);
     if (!err)
-        err = check_length("redacts", d->redacts, pool);
+        err = check_field("redacts", d->redacts, pool);
+    if (!err && d->txn_id && (!mx_ident_is_opaque(d->txn_id, TXN_ID_MAX_BYTES) || !mx_str_is_utf8(d->txn_id, strlen(d->txn_id))))
+        err = mx_error_make(pool, MX_E_INVALID_PARAM, "A transaction id has 1 to %d bytes of UTF-8.", TXN_ID_MAX_BYTES);
     if (!err && d->state_key && strcmp(d->type, MEMBER_TYPE) == 0)
         err = check_member(d, pool);
     return err;
@@ -205,6 +211,20 @@ static const mx_error_t *choose_auth_events(const char **ids, int *pn, adding_t 
     return NULL;
 }
 
+/** CS-API: PUT /rooms/{roomId}/send: before version 11 `redacts` stands at the top of the event, not in the content. */
+static mx_slice_t content_for(const adding_t *a)
+{
+    mx_json_t *content;
+    mx_buf_t *buf;
+    if (!a->item->redacts || a->item->draft->redacts || a->b->version->updated_redaction)
+        return a->item->content;
+    content = mx_json_copy(a->item->pool, a->item->draft->content);
+    mx_json_del(content, "redacts");
+    buf = mx_buf_create(a->item->pool);
+    mx_json_write_canonical(buf, content);
+    return mx_buf_slice(buf);
+}
+
 /** Rooms 6 and on: integers up to 2^53-1; a DAG may not grow past them. */
 #define DEPTH_MAX APR_INT64_C(9007199254740991)
 
@@ -214,7 +234,7 @@ static const mx_error_t *build(adding_t *a)
     const char *auth_ids[MX_AUTH_KEYS_MAX];
     const mx_room_draft_t *d = a->item->draft;
     mx_event_draft_t draft = { .version = b->version, .room_id = b->room_id, .sender = d->sender, .type = d->type,
-                               .state_key = d->state_key, .redacts = a->item->redacts, .content = a->item->content,
+                               .state_key = d->state_key, .redacts = a->item->redacts, .content = content_for(a),
                                .depth = b->depth < DEPTH_MAX ? b->depth + 1 : DEPTH_MAX,
                                .origin_server_ts = apr_time_as_msec(apr_time_now()), .prev_events = b->prev, .nprev = b->nprev,
                                .auth_events = auth_ids, .origin = b->server->name };
@@ -232,6 +252,14 @@ static const mx_error_t *authorise(adding_t *a)
     return b->err ? b->err : err;
 }
 
+/** 1 if an administrator redacts what a user of this server sent. */
+static int is_administrators(const adding_t *a, const mx_event_row_t *target)
+{
+    const char *sender;
+    return a->item->draft->is_admin && mx_server_user_id(&sender, a->b->server, target->sender_nid, a->b->pool) == APR_SUCCESS
+           && mx_ident_is_local(sender, a->b->server->name);
+}
+
 /** CS-API: PUT /rooms/{roomId}/redact: one's own events, those of others with the room's redact level. */
 static const mx_error_t *check_redaction(mx_event_row_t **ptarget, adding_t *a)
 {
@@ -243,7 +271,7 @@ static const mx_error_t *check_redaction(mx_event_row_t **ptarget, adding_t *a)
         return mx_server_store_error(rv, "reading the event to redact", item->pool);
     if (rv == MX_STORE_NONE || !b->room || target->room_nid != b->room->nid)
         return mx_error_make(item->pool, MX_E_NOT_FOUND, "The event to redact is not in this room.");
-    if (target->sender_nid != item->sender_nid && b->power
+    if (target->sender_nid != item->sender_nid && !is_administrators(a, target)
         && mx_power_user(b->power, item->draft->sender) < mx_power_action(b->power, MX_POWER_REDACT))
         return mx_error_make(item->pool, MX_E_FORBIDDEN, "You may not redact the events of others here.");
     *ptarget = target;

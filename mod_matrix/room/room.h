@@ -4,7 +4,8 @@
  *
  * A mx_room_t is an immutable view of a room at one version (room.ver), shared by all threads of the child and borrowed
  * by a request: it stays valid until the pool it was got with is cleared. It may be stale: writers are protected by
- * compare-and-set, readers see a room that was true a moment ago.
+ * compare-and-set, readers see a room that was true a moment ago. (What the views share, and who locks what:
+ * room/room_private.h.)
  */
 #ifndef MX_ROOM_ROOM_H
 #define MX_ROOM_ROOM_H
@@ -35,7 +36,7 @@ typedef struct mx_room_t {
     database if older than a second (or if `fresh`). */
 const mx_error_t *mx_room_get(mx_room_t **proom, mx_server_t *server, const char *room_id, int fresh, apr_pool_t *pool);
 const mx_error_t *mx_room_get_by_nid(mx_room_t **proom, mx_server_t *server, apr_int64_t room_nid, apr_pool_t *pool);
-/** A current state event, parsed; *pevent NULL if there is none. Valid as long as the room. */
+/** A current state event, parsed, its content too; *pevent NULL if there is none. Valid as long as `pool` and the room. */
 const mx_error_t *mx_room_state_get(const mx_event_t **pevent, mx_server_t *server, mx_room_t *room, const char *type,
                                     const char *state_key, apr_pool_t *pool);
 /** All of the current state as rows, in the order of the events. */
@@ -53,6 +54,7 @@ typedef struct mx_room_draft_t {
     const char *state_key;           /* NULL: not state */
     const mx_json_t *content;        /* an object */
     const char *redacts;
+    int is_admin;                    /* of this server: may redact what users of this server sent */
     apr_int64_t device_nid;          /* with txn_id: transaction id of the send, else 0 */
     const char *txn_id, *txn_scope;
 } mx_room_draft_t;

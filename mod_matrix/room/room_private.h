@@ -67,6 +67,8 @@ apr_size_t mx_room_known_bytes(const mx_room_known_t *known);
 /** An entry of the room's current state; one query where it was not known. Valid as long as `pool` and the room. */
 const mx_error_t *mx_room_state_find(mx_room_current_t *out, mx_server_t *server, mx_room_t *room, const char *type,
                                      const char *state_key, apr_pool_t *pool);
+/** All events of a snapshot, oldest first. Two queries. */
+apr_status_t mx_room_state_of_snapshot(mx_event_row_t **prows, int *pn, mx_server_t *server, apr_int64_t snap_nid, apr_pool_t *pool);
 /** The key of the hash of snapshots, read once. */
 const mx_error_t *mx_room_state_hash_key(const unsigned char **pkey, mx_server_t *server, apr_pool_t *pool);
 

@@ -364,19 +364,11 @@ const mx_error_t *mx_room_power(const mx_power_t **ppower, mx_server_t *server, 
 
 const mx_error_t *mx_room_state_all(mx_event_row_t **prows, int *pn, mx_server_t *server, mx_room_t *room, apr_pool_t *pool)
 {
-    mx_state_item_t *items;
-    apr_int64_t snap_nid, *nids;
-    int i, n;
+    apr_int64_t snap_nid;
+    int n;
     apr_status_t rv = mx_store_room_state(prows, &n, &snap_nid, server->store, room->nid, pool);
-    if (rv == APR_SUCCESS && snap_nid != room->snap_nid && room->snap_nid) {
-        rv = mx_store_state_load(&items, &n, server->store, room->snap_nid, pool);
-        if (rv == APR_SUCCESS) {
-            nids = apr_palloc(pool, sizeof(*nids) * (apr_size_t)(n + 1));
-            for (i = 0; i < n; i++)
-                nids[i] = items[i].nid;
-            rv = mx_store_event_by_nids(prows, &n, server->store, nids, n, pool);
-        }
-    }
+    if (rv == APR_SUCCESS && snap_nid != room->snap_nid && room->snap_nid)
+        rv = mx_room_state_of_snapshot(prows, &n, server, room->snap_nid, pool);
     if (rv != APR_SUCCESS)
         return mx_server_store_error(rv, "reading the state of a room", pool);
     *pn = n;

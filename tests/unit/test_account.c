@@ -25,7 +25,7 @@ static mx_server_t *child_create(void)
     mx_server_t *server = apr_pcalloc(pool, sizeof(*server));
     server->name = "example.org";
     server->settings = &settings;
-    server->store = database_store(pool);
+    server->store = store = database_store(pool);
     server->pool = pool;
     mx_ed25519_from_seed(&server->key.key, seed);
     ck_assert_int_eq(mx_server_init(server), APR_SUCCESS);

@@ -71,13 +71,15 @@ await bob.joinRoom(roomId);
 await until("the join", () => alice.getRoom(roomId)?.getJoinedMemberCount() === 2);
 step("the inviter sees the join");
 
-for (let i = 0; i < 5; i++) {
-    await alice.sendTextMessage(roomId, `from alice ${i}`);
-    await bob.sendTextMessage(roomId, `from bob ${i}`);
+// The client shows its own messages at once, wherever the others' are: so each waits for the other before it answers.
+const want = [];
+for (let i = 0; i < 10; i++) {
+    const [me, other] = i % 2 ? [bob, alice] : [alice, bob];
+    await me.sendTextMessage(roomId, `message ${i}`);
+    want.push(`${me.getUserId()} message ${i}`);
+    await until(`message ${i}`, () => bodies(other, roomId).length === i + 1);
 }
-const want = [...Array(5).keys()].flatMap((i) => [`${alice.getUserId()} from alice ${i}`, `${bob.getUserId()} from bob ${i}`]);
 for (const client of [alice, bob]) {
-    await until("ten messages", () => bodies(client, roomId).length >= 10);
     const have = bodies(client, roomId);
     if (JSON.stringify(have) !== JSON.stringify(want)) throw new Error(`${client.getUserId()} saw ${JSON.stringify(have)}`);
 }

@@ -16,36 +16,56 @@ import pytest
 from harness import BUILD, Server
 
 _servers = []
-
-
-def _start(name, *options, **settings):
-    folder = os.path.join(BUILD, "test-http", os.environ.get("MX_BUILD") or "plain", name)
-    if os.path.exists(os.path.join(folder, "options")):
-        Server.quickstart(_Folder(folder), "down", check=False)
-    shutil.rmtree(folder, ignore_errors=True)
-    server = Server(folder, *options, **settings)
-    _servers.append(server)
-    return server
+_RUNS = os.path.join(BUILD, "test-http")
 
 
 class _Folder:
+    """A server that another run left behind; enough of one to be stopped."""
+
     def __init__(self, folder):
         self.dir = folder
 
 
-def _stop(server):
+def _clear(folder):
+    if os.path.exists(os.path.join(folder, "options")):
+        Server.quickstart(_Folder(folder), "down", check=False)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_running(pid):
+    return pid.isdigit() and os.path.exists(f"/proc/{pid}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def leftovers_are_cleared():
+    """Each run has a folder named by its process id; those of runs that ended are kept for a look until the next run."""
+    for run in os.listdir(_RUNS) if os.path.isdir(_RUNS) else ():
+        if not _is_running(run):
+            for name in os.listdir(os.path.join(_RUNS, run)):
+                _clear(os.path.join(_RUNS, run, name))
+            shutil.rmtree(os.path.join(_RUNS, run), ignore_errors=True)
+
+
+def _start(name, *options, **settings):
+    server = Server(os.path.join(_RUNS, str(os.getpid()), name), *options, **settings)
+    _servers.append(server)
+    return server
+
+
+def _stop(server, session):
     server.down()
     bad = server.log.take_unannounced()
     _servers.remove(server)
     assert not bad, "the error log says at the end:\n" + "\n".join(bad)
-    shutil.rmtree(server.dir, ignore_errors=True)
+    if not session.testsfailed:
+        shutil.rmtree(server.dir, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
-def server():
+def server(request):
     server = _start("main")
     yield server
-    _stop(server)
+    _stop(server, request.session)
 
 
 @pytest.fixture
@@ -57,11 +77,11 @@ def make_server(request):
         return made[-1]
     yield make
     for server in made:
-        _stop(server)
+        _stop(server, request.session)
 
 
 @pytest.fixture(scope="module")
-def make_module_server():
+def make_module_server(request):
     """As make_server, but the servers last until the end of the test file."""
     made = []
 
@@ -70,7 +90,7 @@ def make_module_server():
         return made[-1]
     yield make
     for server in made:
-        _stop(server)
+        _stop(server, request.session)
 
 
 @pytest.fixture

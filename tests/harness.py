@@ -109,8 +109,8 @@ class Api:
         """No expectation and no token: whatever comes back."""
         connection = self.connect(timeout)
         try:
-            connection.putrequest(method, target, skip_accept_encoding=True)
             headers = dict(headers or {})
+            connection.putrequest(method, target, skip_host="Host" in headers, skip_accept_encoding=True)
             if body is not None and "Transfer-Encoding" not in headers:
                 headers.setdefault("Content-Length", str(len(body)))
             elif body is None and method in ("POST", "PUT"):

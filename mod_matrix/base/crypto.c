@@ -165,6 +165,8 @@ apr_status_t mx_password_hash(char **phash, const char *password, int cost, apr_
     struct crypt_data *data;
     const char *hash;
     apr_status_t rv = APR_EGENERAL;
+    if (strlen(password) > MX_PASSWORD_MAX_BYTES)
+        return APR_EINVAL;
     mx_random_bytes(random, sizeof(random));
     if (!crypt_gensalt_rn("$y$", (unsigned long)cost, random, (int)sizeof(random), salt, (int)sizeof(salt)))
         return APR_EINVAL;

@@ -53,7 +53,11 @@ apr_status_t mx_unseal(mx_slice_t *pplain, const unsigned char key[MX_SEAL_KEY_B
 /** Equal in time that does not depend on the content. */
 int mx_equal_consttime(const void *a, const void *b, apr_size_t len);
 
-/** A crypt(3) hash of the password: yescrypt at `cost` (1 to 11), in `pool`. Slow on purpose: never under a lock. */
+#define MX_PASSWORD_MAX_BYTES 511   /* crypt(3)'s own limit, less the NUL */
+/**
+ * A crypt(3) hash of the password: yescrypt at `cost` (1 to 11), in `pool`. Slow on purpose: never under a lock.
+ * APR_EINVAL for a password or a cost beyond the limits.
+ */
 apr_status_t mx_password_hash(char **phash, const char *password, int cost, apr_pool_t *pool);
 /** 1 if the password fits the stored crypt(3) hash (yescrypt, bcrypt $2a/$2b/$2y, sha512...). */
 int mx_password_verify(const char *password, const char *hash);

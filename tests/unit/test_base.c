@@ -210,6 +210,20 @@ START_TEST(password_hash_fits_its_password_alone)
 }
 END_TEST
 
+START_TEST(passwords_have_a_longest_length)
+{
+    char longest[MX_PASSWORD_MAX_BYTES + 2], *hash;
+    memset(longest, 'p', sizeof(longest));
+    longest[MX_PASSWORD_MAX_BYTES + 1] = '\0';
+    ck_assert_int_eq(mx_password_hash(&hash, longest, 1, pool), APR_EINVAL);
+    longest[MX_PASSWORD_MAX_BYTES] = '\0';
+    ck_assert_int_eq(mx_password_hash(&hash, longest, 1, pool), APR_SUCCESS);
+    ck_assert_int_eq(mx_password_verify(longest, hash), 1);
+    longest[MX_PASSWORD_MAX_BYTES - 1] = '\0';
+    ck_assert_int_eq(mx_password_verify(longest, hash), 0);
+}
+END_TEST
+
 START_TEST(password_verify_reads_imported_bcrypt)
 {
     /* crypt_blowfish's published test vector */
@@ -248,4 +262,4 @@ UNIT_MAIN("base", utf8_check_knows_good_from_bad, decimal_reader_is_strict, deci
           buffer_grows_without_losing_bytes, spec_base64_examples_hold, base64_alphabets_are_kept_apart,
           base64_takes_padding_or_none_and_nothing_else, sha256_of_slices_is_that_of_the_whole, hmac_gives_the_published_values,
           ed25519_refuses_a_changed_text_or_signature, random_strings_use_the_whole_alphabet_and_differ,
-          password_hash_fits_its_password_alone, password_verify_reads_imported_bcrypt, log_reaches_the_sink_only_where_enabled)
+          password_hash_fits_its_password_alone, passwords_have_a_longest_length, password_verify_reads_imported_bcrypt, log_reaches_the_sink_only_where_enabled)

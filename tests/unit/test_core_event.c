@@ -201,6 +201,81 @@ START_TEST(event_ids_have_their_versions_alphabet)
 }
 END_TEST
 
+/* Computed by a separate program (Python: json, hashlib) that follows the text of each room version. */
+START_TEST(ids_are_those_of_an_independent_computation)
+{
+    static const char *const versions[] = { "3", "4", "6", "8", "9", "11", "12" };
+    static const struct {
+        const char *pdu, *ids[7];
+    } cases[] = {
+        { "{\"auth_events\":[],\"content\":{\"displayname\":\"日\\u0001\",\"join_authorised_via_users_server\":\"@j:"
+          "d\",\"membership\":\"invite\",\"third_party_invite\":{\"display_name\":\"x\",\"signed\":{\"token\":\"t\""
+          "}}},\"depth\":5,\"hashes\":{\"sha256\":\"TM0lesjUWJ/nonwaBpInvuP4rhwtipJRy4LNHtwTuXQ\"},\"origin\":\"d\""
+          ",\"origin_server_ts\":1000,\"prev_events\":[],\"redacts\":\"$x\",\"room_id\":\"!r:d\",\"sender\":\"@u:d"
+          "\",\"signatures\":{},\"state_key\":\"@t:d\",\"type\":\"m.room.member\"}",
+          { "$kZw4+cI1T3BDFRRzu0E05OIm+Xs0jB530nL7nZtDmH4",
+            "$kZw4-cI1T3BDFRRzu0E05OIm-Xs0jB530nL7nZtDmH4",
+            "$kZw4-cI1T3BDFRRzu0E05OIm-Xs0jB530nL7nZtDmH4",
+            "$kZw4-cI1T3BDFRRzu0E05OIm-Xs0jB530nL7nZtDmH4",
+            "$22Qq6BNguRkfM1XtxtAlcGqfIDlPgxwN_axujgXSyvY",
+            "$3umwMANqmK_kG2peQqSfcdFK6WGYgYihz6f-m4Nxi48",
+            "$3umwMANqmK_kG2peQqSfcdFK6WGYgYihz6f-m4Nxi48" } },
+        { "{\"auth_events\":[],\"content\":{\"ban\":1,\"invite\":2,\"notifications\":{\"room\":3},\"users\":{\"@u:d"
+          "\":100}},\"depth\":5,\"hashes\":{\"sha256\":\"ScADyqfmuFg/YW+t/btVBejYvj1zJ2ocFzXlRFAJiec\"},\"origin\":"
+          "\"d\",\"origin_server_ts\":1000,\"prev_events\":[],\"redacts\":\"$x\",\"room_id\":\"!r:d\",\"sender\":\""
+          "@u:d\",\"signatures\":{},\"state_key\":\"\",\"type\":\"m.room.power_levels\"}",
+          { "$8TkN3DyB1lI+ac0lqUccrZiII4UFYcCjbdApAslKLRM",
+            "$8TkN3DyB1lI-ac0lqUccrZiII4UFYcCjbdApAslKLRM",
+            "$8TkN3DyB1lI-ac0lqUccrZiII4UFYcCjbdApAslKLRM",
+            "$8TkN3DyB1lI-ac0lqUccrZiII4UFYcCjbdApAslKLRM",
+            "$8TkN3DyB1lI-ac0lqUccrZiII4UFYcCjbdApAslKLRM",
+            "$7tQJMl9wKo2KjcU3r-o_9YpTQq9bpDf_g96kwXgwGgU",
+            "$7tQJMl9wKo2KjcU3r-o_9YpTQq9bpDf_g96kwXgwGgU" } },
+        { "{\"auth_events\":[],\"content\":{\"creator\":\"@u:d\",\"room_version\":\"x\"},\"depth\":5,\"hashes\":{\""
+          "sha256\":\"Sd6lvTcxM05zwbqEPvVzm98G2hHyGLFuJBy9PMD/wcw\"},\"origin\":\"d\",\"origin_server_ts\":1000,\"p"
+          "rev_events\":[],\"redacts\":\"$x\",\"room_id\":\"!r:d\",\"sender\":\"@u:d\",\"signatures\":{},\"state_ke"
+          "y\":\"\",\"type\":\"m.room.create\"}",
+          { "$nESdMl5BdxNJUs0Yr6dpOnnj7bv6VywInrb9teIt5Po",
+            "$nESdMl5BdxNJUs0Yr6dpOnnj7bv6VywInrb9teIt5Po",
+            "$nESdMl5BdxNJUs0Yr6dpOnnj7bv6VywInrb9teIt5Po",
+            "$nESdMl5BdxNJUs0Yr6dpOnnj7bv6VywInrb9teIt5Po",
+            "$nESdMl5BdxNJUs0Yr6dpOnnj7bv6VywInrb9teIt5Po",
+            "$O15fxvXiGWbU4s02UlrOJGzIcpx3HpR4mN0g7rJZMVw",
+            "$O15fxvXiGWbU4s02UlrOJGzIcpx3HpR4mN0g7rJZMVw" } },
+        { "{\"auth_events\":[],\"content\":{\"allow\":[],\"join_rule\":\"restricted\"},\"depth\":5,\"hashes\":{\"sh"
+          "a256\":\"q0iSITFXO/D9pWPv0zahae7p3QrnGoxZ0aLZMwIwInA\"},\"origin\":\"d\",\"origin_server_ts\":1000,\"pre"
+          "v_events\":[],\"redacts\":\"$x\",\"room_id\":\"!r:d\",\"sender\":\"@u:d\",\"signatures\":{},\"state_key"
+          "\":\"\",\"type\":\"m.room.join_rules\"}",
+          { "$C/Jby7K/nXxi82G0fE6kuCMGMJos8EYI3yvuGvcZfGA",
+            "$C_Jby7K_nXxi82G0fE6kuCMGMJos8EYI3yvuGvcZfGA",
+            "$C_Jby7K_nXxi82G0fE6kuCMGMJos8EYI3yvuGvcZfGA",
+            "$x3v3i-r4c9C_9KoFMipKbNNpCf8ZpGkAIQlvU2U6u54",
+            "$x3v3i-r4c9C_9KoFMipKbNNpCf8ZpGkAIQlvU2U6u54",
+            "$UOj6ZkyvcuJSVVdRMxuojduCl2vVd-jsxDACU0D0ev0",
+            "$UOj6ZkyvcuJSVVdRMxuojduCl2vVd-jsxDACU0D0ev0" } },
+        { "{\"auth_events\":[],\"content\":{\"body\":\"a \\\"b\\\"\"},\"depth\":5,\"hashes\":{\"sha256\":\"gE/MfU05"
+          "6Bw8WuEF9SFhjtUQ7yDY/0jqHsVMbgdLnik\"},\"origin\":\"d\",\"origin_server_ts\":1000,\"prev_events\":[],\"r"
+          "edacts\":\"$x\",\"room_id\":\"!r:d\",\"sender\":\"@u:d\",\"signatures\":{},\"type\":\"m.room.message\"}",
+          { "$XLbePnZKqhlLv1lUgRW+AsF4uar7hbYImZmzGilUs5U",
+            "$XLbePnZKqhlLv1lUgRW-AsF4uar7hbYImZmzGilUs5U",
+            "$XLbePnZKqhlLv1lUgRW-AsF4uar7hbYImZmzGilUs5U",
+            "$XLbePnZKqhlLv1lUgRW-AsF4uar7hbYImZmzGilUs5U",
+            "$XLbePnZKqhlLv1lUgRW-AsF4uar7hbYImZmzGilUs5U",
+            "$WAkFHrRZCIvTZbZMoEM0X1D-yYYz4YlPVySqa9BCRTs",
+            "$WAkFHrRZCIvTZbZMoEM0X1D-yYYz4YlPVySqa9BCRTs" } },
+    };
+    int i, k;
+    for (i = 0; i < UNIT_COUNT(cases); i++) {
+        for (k = 0; k < UNIT_COUNT(versions); k++) {
+            mx_event_t *ev;
+            ck_assert_ptr_null(mx_event_parse_foreign(&ev, version(versions[k]), mx_slice_str(cases[i].pdu), pool));
+            ck_assert_str_eq(ev->event_id, cases[i].ids[k]);
+            ck_assert_int_eq(mx_event_content_hash_ok(ev), 1);
+        }
+    }
+}
+END_TEST
+
 /* Rooms v12: event format. */
 START_TEST(a_version_12_create_event_names_its_room)
 {
@@ -502,7 +577,8 @@ END_TEST
 UNIT_MAIN("core_event", spec_json_signing_examples_hold, spec_event_signing_examples_hold,
           built_events_are_canonical_and_read_back_the_same,
           signing_does_not_change_the_id_and_a_second_signature_joins_the_first, a_redacted_event_keeps_its_id,
-          event_ids_have_their_versions_alphabet, a_version_12_create_event_names_its_room, events_past_the_limits_are_not_built,
+          event_ids_have_their_versions_alphabet, ids_are_those_of_an_independent_computation,
+          a_version_12_create_event_names_its_room, events_past_the_limits_are_not_built,
           foreign_events_are_cleaned_of_what_is_not_theirs, malformed_foreign_events_are_refused,
           events_of_the_largest_size_are_read_and_larger_ones_refused, redaction_keeps_what_each_version_keeps,
           redaction_keeps_the_top_level_keys_of_its_version, redacts_lives_where_the_version_wants_it,

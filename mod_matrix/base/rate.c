@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #define NONE (-1)
+#define WAIT_MAX_MS (24 * 60 * 60 * 1000)     /* what a client is told at most */
 
 typedef struct bucket_t {
     apr_uint64_t hash;
@@ -120,6 +121,7 @@ static bucket_t *rate_bucket(mx_rate_t *rate, apr_uint64_t hash, double burst, a
 
 static apr_int64_t bucket_take_ms(bucket_t *b, double per_second, double burst, apr_time_t now)
 {
+    double wait_ms;
     if (now > b->at) {
         b->tokens += (double)(now - b->at) / (double)APR_USEC_PER_SEC * per_second;
         b->at = now;
@@ -130,7 +132,8 @@ static apr_int64_t bucket_take_ms(bucket_t *b, double per_second, double burst, 
         b->tokens -= 1;
         return 0;
     }
-    return (apr_int64_t)ceil((1 - b->tokens) / per_second * 1000);
+    wait_ms = ceil((1 - b->tokens) / per_second * 1000);
+    return wait_ms > WAIT_MAX_MS ? WAIT_MAX_MS : (apr_int64_t)wait_ms;
 }
 
 apr_int64_t mx_rate_take_ms(mx_rate_t *rate, const char *key, const mx_rate_limit_t *limit, apr_time_t now)

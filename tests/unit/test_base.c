@@ -260,6 +260,8 @@ END_TEST
 
 UNIT_MAIN("base", utf8_check_knows_good_from_bad, decimal_reader_is_strict, decimal_reader_keeps_its_bounds,
           buffer_grows_without_losing_bytes, spec_base64_examples_hold, base64_alphabets_are_kept_apart,
-          base64_takes_padding_or_none_and_nothing_else, sha256_of_slices_is_that_of_the_whole, hmac_gives_the_published_values,
-          ed25519_refuses_a_changed_text_or_signature, random_strings_use_the_whole_alphabet_and_differ,
-          password_hash_fits_its_password_alone, passwords_have_a_longest_length, password_verify_reads_imported_bcrypt, log_reaches_the_sink_only_where_enabled)
+          base64_takes_padding_or_none_and_nothing_else, sha256_of_slices_is_that_of_the_whole,
+          hmac_gives_the_published_values, ed25519_refuses_a_changed_text_or_signature,
+          random_strings_use_the_whole_alphabet_and_differ, password_hash_fits_its_password_alone,
+          passwords_have_a_longest_length, password_verify_reads_imported_bcrypt,
+          log_reaches_the_sink_only_where_enabled)

@@ -282,7 +282,8 @@ START_TEST(third_party_invites_need_token_sender_and_signature)
 {
     mx_signing_key_t key, wrong;
     const char *why, *public_key, *good, *bad;
-    mx_json_t *signed_part = unit_json("{\"mxid\":\"@a:h\",\"token\":\"tok\"}"), *forged = unit_json("{\"mxid\":\"@a:h\",\"token\":\"tok\"}");
+    static const char text[] = "{\"mxid\":\"@a:h\",\"token\":\"tok\"}";
+    mx_json_t *signed_part = unit_json(text), *forged = unit_json(text);
     mx_buf_t *buf = mx_buf_create(pool);
     unsigned i;
     mx_signing_key_parse(&key, &why, mx_signing_key_generate(pool), pool);
@@ -341,7 +342,8 @@ START_TEST(sending_needs_membership_and_level)
     for (i = 0; i < 3; i++) {
         room_t *room = room_new(modern[i], NULL);
         room_add(room, "@creator:h", "m.room.power_levels", "",
-                 apr_pstrcat(pool, "{\"invite\":30,\"events\":{\"free.state\":0,\"dear.message\":50,\"m.room.server_acl\":100},\"users\":{",
+                 apr_pstrcat(pool, "{\"invite\":30,\"events\":{\"free.state\":0,\"dear.message\":50,",
+                             "\"m.room.server_acl\":100},\"users\":{",
                              i == 2 ? "" : "\"@creator:h\":100,", "\"@mod:h\":50}}", NULL));
         room_member(room, "@mod:h", "@mod:h", "join");
         room_member(room, "@user:h", "@user:h", "join");

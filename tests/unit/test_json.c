@@ -309,9 +309,12 @@ START_TEST(writer_minds_commas_and_nesting)
 }
 END_TEST
 
-UNIT_MAIN("json", spec_canonical_json_examples_hold, canonical_escapes_are_the_short_ones, canonical_keys_sort_by_code_point,
-          keys_may_hold_nul_and_keep_it, escaped_keys_survive_escaped_values_inside_them, reals_keep_their_value_in_old_rooms, parse_gives_each_fault_its_name, depth_limit_is_kept_exactly,
+UNIT_MAIN("json", spec_canonical_json_examples_hold, canonical_escapes_are_the_short_ones,
+          canonical_keys_sort_by_code_point, keys_may_hold_nul_and_keep_it,
+          escaped_keys_survive_escaped_values_inside_them, reals_keep_their_value_in_old_rooms,
+          parse_gives_each_fault_its_name, depth_limit_is_kept_exactly,
           destroying_the_pool_releases_documents_and_children_survive_in_containers,
           getters_answer_wrong_types_with_the_fallback, uncanonical_numbers_are_found_at_any_depth,
-          scanner_says_canonical_only_of_canonical_text, scanner_refuses_what_is_no_object, both_scanners_find_the_same_members,
-          objects_and_arrays_may_have_many_members, raw_strings_decode_to_utf8, writer_minds_commas_and_nesting)
+          scanner_says_canonical_only_of_canonical_text, scanner_refuses_what_is_no_object,
+          both_scanners_find_the_same_members, objects_and_arrays_may_have_many_members, raw_strings_decode_to_utf8,
+          writer_minds_commas_and_nesting)

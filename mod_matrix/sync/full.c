@@ -1,37 +1,91 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* An answer from the database: the steps, and what is small: summaries, receipts, typing, account data. */
+#include "room/facts.h"
 #include "sync/full.h"
 
 /* ---- summaries ---- */
 
-static int has_member_event(const mx_sync_part_t *part, int member_type)
+/* Types that a summary hangs on. */
+typedef struct summary_types_t {
+    int member, name, alias;
+    apr_hash_t *same;                /* nids of member events that changed a profile alone */
+} summary_types_t;
+
+static apr_status_t find_types(summary_types_t *types, mx_sync_full_t *full)
+{
+    apr_status_t rv = mx_server_type_nid(&types->member, full->server, "m.room.member", full->pool);
+
+    if (rv == APR_SUCCESS) rv = mx_server_type_nid(&types->name, full->server, "m.room.name", full->pool);
+    if (rv == APR_SUCCESS) rv = mx_server_type_nid(&types->alias, full->server, "m.room.canonical_alias", full->pool);
+    return rv;
+}
+
+/* Member events that took the place of one with the same membership. */
+static apr_status_t find_profile_changes(summary_types_t *types, mx_sync_full_t *full)
+{
+    apr_array_header_t *replaced = apr_array_make(full->pool, 4, sizeof(apr_int64_t));
+    apr_array_header_t *news = apr_array_make(full->pool, 4, sizeof(mx_event_row_t *));
+    apr_hash_t *by_nid = apr_hash_make(full->pool);
+    mx_event_row_t *rows = NULL;
+    apr_status_t rv;
+    int i, k, n = 0;
+
+    for (i = 0; i < full->nparts; i++)
+        for (k = 0; k < full->parts[i].n; k++) {
+            mx_event_row_t *row = &full->parts[i].rows[k];
+
+            if (row->type_nid != types->member || !row->replaces || full->parts[i].section != MX_SECTION_JOIN) continue;
+            APR_ARRAY_PUSH(replaced, apr_int64_t) = row->replaces;
+            APR_ARRAY_PUSH(news, mx_event_row_t *) = row;
+        }
+    if (!news->nelts) return APR_SUCCESS;
+    rv = mx_store_event_by_nids(&rows, &n, full->server->store, (const apr_int64_t *)replaced->elts, replaced->nelts, full->pool);
+    for (i = 0; rv == APR_SUCCESS && i < n; i++) apr_hash_set(by_nid, &rows[i].nid, sizeof(rows[i].nid), &rows[i]);
+    for (i = 0; rv == APR_SUCCESS && i < news->nelts; i++) {
+        const mx_event_row_t *row = APR_ARRAY_IDX(news, i, mx_event_row_t *);
+        const mx_event_row_t *old = apr_hash_get(by_nid, &row->replaces, sizeof(row->replaces));
+
+        if (old && mx_room_facts_row_membership(row, full->pool) == mx_room_facts_row_membership(old, full->pool))
+            apr_hash_set(types->same, &row->nid, sizeof(row->nid), "");
+    }
+    return rv;
+}
+
+static int moves_summary(const mx_sync_part_t *part, const summary_types_t *types)
 {
     int i;
 
-    for (i = 0; i < part->n; i++)
-        if (part->rows[i].skey_nid && part->rows[i].type_nid == member_type) return 1;
+    for (i = 0; i < part->n; i++) {
+        const mx_event_row_t *row = &part->rows[i];
+
+        if (row->skey_nid && (row->type_nid == types->name || row->type_nid == types->alias)) return 1;
+        if (row->skey_nid && row->type_nid == types->member && !apr_hash_get(types->same, &row->nid, sizeof(row->nid))) return 1;
+    }
     return 0;
 }
 
-/* CS-API: RoomSummary: told when it may have changed. Where not every event was looked at, it may. */
-static int needs_summary(const mx_sync_part_t *part, int member_type)
+/* CS-API: RoomSummary: told when it may have changed. Where not every event was looked at, any state may have. */
+static int needs_summary(const mx_sync_part_t *part, const summary_types_t *types)
 {
     if (part->section != MX_SECTION_JOIN) return 0;
-    return part->full || (part->moved && (part->limited || part->gappy || has_member_event(part, member_type)));
+    if (part->full) return 1;
+    return part->moved && (part->limited || part->gappy ? part->snap_since != part->snap_end : moves_summary(part, types));
 }
 
 static const mx_error_t *add_summaries(mx_sync_full_t *full)
 {
+    summary_types_t types = { .same = apr_hash_make(full->pool) };
     const mx_error_t *err = NULL;
-    int i, member_type = 0;
-    apr_status_t rv = mx_server_type_nid(&member_type, full->server, "m.room.member", full->pool);
+    apr_status_t rv = find_types(&types, full);
+    int i;
 
-    if (rv != APR_SUCCESS) return mx_server_store_error(rv, "look up a type", full->pool);
+    if (rv == APR_SUCCESS && !mx_sync_is_initial(full)) rv = find_profile_changes(&types, full);
+    if (rv != APR_SUCCESS) return mx_server_store_error(rv, "look for changed memberships", full->pool);
     for (i = 0; !err && i < full->nparts; i++) {
         mx_sync_part_t *part = &full->parts[i];
         mx_json_writer_t *w;
 
-        if (!needs_summary(part, member_type)) continue;
+        if (!needs_summary(part, &types)) continue;
         w = mx_jw_create(full->pool);
         mx_jw_object(w);
         err = mx_room_summary_write(w, full->server, part->member->room_nid, full->ask->who->user_nid, full->pool);
@@ -150,6 +204,7 @@ const mx_error_t *mx_sync_full_answer(mx_sync_answer_t *out, mx_server_t *server
     const mx_error_t *err = mx_sync_rooms_find(&full);
 
     if (!err) err = mx_sync_rooms_timelines(&full);
+    if (!err) err = mx_sync_room_state_snaps(&full);
     if (!err) err = add_summaries(&full);
     if (!err) err = mx_sync_room_state_load(&full);
     if (!err) err = add_small(&full);

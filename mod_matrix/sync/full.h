@@ -63,6 +63,8 @@ static inline int mx_sync_part_has_state(const mx_sync_part_t *part)
 const mx_error_t *mx_sync_rooms_find(mx_sync_full_t *full);
 const mx_error_t *mx_sync_rooms_timelines(mx_sync_full_t *full);
 /* room_state.c */
+/** The snapshots that the parts begin and end with. */
+const mx_error_t *mx_sync_room_state_snaps(mx_sync_full_t *full);
 const mx_error_t *mx_sync_room_state_load(mx_sync_full_t *full);
 /* room_lazy.c */
 /** Members that lazy loading adds: afterwards the parts' `state` holds them, and `members` (of apr_int64_t) as well. */

@@ -92,7 +92,7 @@ static int take_event(live_t *live, const mx_sync_entry_t *entry)
     const mx_filter_t *filter = live->ask->filter;
     live_room_t *room;
 
-    if (entry->moves_members || apr_atomic_read32((apr_uint32_t *)(apr_uintptr_t)&entry->stale)) return 0;
+    if (entry->moves_summary || apr_atomic_read32((apr_uint32_t *)(apr_uintptr_t)&entry->stale)) return 0;
     if (!mx_event_filter_allows(&filter->timeline, entry->type, entry->user_id, entry->room_id, entry->has_url)) return !entry->is_state;
     if (filter->state.lazy_load_members
         && !mx_sync_lazy_known(live->state, live->ask->who->device_nid, entry->room_nid, entry->user_nid, live->ask->acked))
@@ -107,7 +107,7 @@ static int take(live_t *live, const mx_sync_entry_t *entry)
     int own = entry->user_nid == live->ask->who->user_nid;
     live_room_t *room;
 
-    if (entry->target_nid == live->ask->who->user_nid && entry->moves_members) return 0;
+    if (entry->target_nid == live->ask->who->user_nid && entry->moves_summary) return 0;
     if (entry->kind == MX_ENTRY_ACCOUNT_DATA ? !own : !mx_nid_map_get(&live->user->rooms, entry->room_nid)) return 1;
     if (!mx_sync_entry_passes(entry, live->ask->filter)) return 1;
     if (entry->kind == MX_ENTRY_EVENT) return take_event(live, entry);

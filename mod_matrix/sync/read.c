@@ -102,10 +102,12 @@ static void read_content(mx_sync_entry_t *entry, reading_t *rd, const mx_sync_ev
     entry->has_url = is_string(mx_json_scan_get(&scan, "url"));
     if (mx_str_eq(row->type, "m.room.redaction"))
         entry->redacts = keep_str(rd, mx_json_scan_str(redacts.p ? redacts : mx_json_scan_get(&scan, "redacts"), rd->pool));
-    if (!row->target_nid) return;
+    /* CS-API: RoomSummary: a room with a name needs no heroes */
+    entry->moves_summary = entry->is_state && (mx_str_eq(row->type, "m.room.name") || mx_str_eq(row->type, "m.room.canonical_alias"));
+    if (!mx_str_eq(row->type, "m.room.member") || !row->state_key) return;
     entry->target_nid = row->target_nid;
     entry->membership = mx_membership_parse(mx_json_scan_str(mx_json_scan_get(&scan, "membership"), rd->pool));
-    entry->moves_members = entry->membership != membership_of(row->replaced, rd->pool);
+    entry->moves_summary = entry->membership != membership_of(row->replaced, rd->pool);
 }
 
 static void add_event(reading_t *rd, const mx_sync_event_row_t *row)

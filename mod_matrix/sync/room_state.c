@@ -33,7 +33,7 @@ static const mx_error_t *snaps_at(mx_sync_full_t *full, apr_int64_t position, in
     return NULL;
 }
 
-static const mx_error_t *load_snaps(mx_sync_full_t *full)
+const mx_error_t *mx_sync_room_state_snaps(mx_sync_full_t *full)
 {
     const mx_error_t *err = snaps_at(full, full->upto, 1);
     int i;
@@ -216,12 +216,9 @@ static void allow_changed_members(apr_array_header_t *members, const plan_t *pla
 const mx_error_t *mx_sync_room_state_load(mx_sync_full_t *full)
 {
     apr_array_header_t *members = apr_array_make(full->pool, 16, sizeof(apr_int64_t));
-    const mx_error_t *err = load_snaps(full);
-    plan_t plan;
+    plan_t plan = make_plan(full);
+    const mx_error_t *err = run_plan(&plan, full);
 
-    if (err) return err;
-    plan = make_plan(full);
-    err = run_plan(&plan, full);
     if (!err && full->filter->state.lazy_load_members) {
         allow_changed_members(members, &plan);
         err = mx_sync_room_lazy_add(members, full);

@@ -1,0 +1,465 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Answers of /sync without httpd: what the ring says is what the database says, whoever asks and whenever. */
+#include "homeserver.h"
+
+#include "sync/sync_private.h"
+
+#include <apr_hash.h>
+
+#define WAIT_MAX_US 5000000
+
+static mx_server_t *server;
+
+/** A child that syncs. */
+static mx_server_t *child(void)
+{
+    mx_server_t *made = homeserver_child(NULL, pool);
+    ck_assert_int_eq(mx_sync_init(made), APR_SUCCESS);
+    return made;
+}
+
+static void fresh(void)
+{
+    homeserver_reset();
+    server = child();
+}
+
+/** Somebody with a device; device_nid is made up from the user's. */
+static mx_who_t *who_is(const char *user_id)
+{
+    mx_who_t *who = apr_pcalloc(pool, sizeof(*who));
+    who->user_id = user_id;
+    who->device_id = "D";
+    ck_assert_int_eq(mx_server_user_nid(&who->user_nid, server, user_id, pool), APR_SUCCESS);
+    who->device_nid = who->user_nid + 1000;
+    return who;
+}
+
+static const mx_filter_t *filter_of(const char *text)
+{
+    mx_filter_t *filter = NULL;
+    const mx_error_t *err = mx_filter_parse(&filter, unit_json(text), pool);
+    ck_assert_msg(!err, "%s", err ? err->message : "");
+    return filter;
+}
+
+static mx_json_t *body_of(const mx_sync_answer_t *answer)
+{
+    return unit_json(mx_slice_dup(mx_buf_slice(answer->body), pool));
+}
+
+static mx_sync_answer_t full(mx_server_t *from, const mx_sync_ask_t *ask)
+{
+    mx_sync_answer_t answer = { 0 };
+    const mx_error_t *err = mx_sync_full_answer(&answer, from, ask, pool);
+    ck_assert_msg(!err, "%s / %s", err ? err->message : "", err && err->detail ? err->detail : "");
+    return answer;
+}
+
+/* ---- a waiter ---- */
+
+typedef struct bell_t {
+    mx_sync_waiter_t waiter;
+    apr_thread_mutex_t *lock;
+    apr_thread_cond_t *rung;
+    int times;
+} bell_t;
+
+static void ring(void *baton)
+{
+    bell_t *bell = baton;
+    apr_thread_mutex_lock(bell->lock);
+    bell->times++;
+    apr_thread_cond_signal(bell->rung);
+    apr_thread_mutex_unlock(bell->lock);
+}
+
+static bell_t *bell_hang(mx_server_t *at, const mx_who_t *who, const mx_filter_t *filter, apr_int64_t checked)
+{
+    bell_t *bell = apr_pcalloc(pool, sizeof(*bell));
+    apr_thread_mutex_create(&bell->lock, APR_THREAD_MUTEX_DEFAULT, pool);
+    apr_thread_cond_create(&bell->rung, pool);
+    bell->waiter = (mx_sync_waiter_t){ .server = at, .user_nid = who->user_nid, .filter = filter, .checked = checked };
+    mx_sync_waiter_arm(&bell->waiter, ring, bell);
+    return bell;
+}
+
+/** 1 if it rang in that time. It is taken down in any case. */
+static int bell_rang(bell_t *bell, apr_interval_time_t patience)
+{
+    apr_time_t end = apr_time_now() + patience;
+    apr_thread_mutex_lock(bell->lock);
+    while (!bell->times && apr_time_now() < end)
+        apr_thread_cond_timedwait(bell->rung, bell->lock, end - apr_time_now() > 0 ? end - apr_time_now() : 1);
+    apr_thread_mutex_unlock(bell->lock);
+    mx_sync_waiter_disarm(&bell->waiter);
+    return bell->times > 0;
+}
+
+/** Waits until the child's ring follows the stream and knows the user; returns where it is. */
+static apr_int64_t follow(mx_server_t *at, const mx_who_t *who, const mx_filter_t *filter)
+{
+    mx_sync_ask_t ask = { .who = who, .since = 0, .filter = filter };
+    apr_time_t end = apr_time_now() + WAIT_MAX_US;
+    mx_sync_answer_t answer = full(at, &ask);
+    int done = 0;
+    for (ask.since = answer.position; !done; ask.since = full(at, &ask).position) {
+        bell_rang(bell_hang(at, who, filter, ask.since), 20000);
+        ck_assert(!mx_sync_live_answer(&answer, &done, at, &ask, 0, pool));
+        ck_assert_msg(apr_time_now() < end, "the notifier does not come up");
+    }
+    return answer.position;
+}
+
+/** The live answer since then, once the ring has come as far as the database. *pdone 0: the ring declines. */
+static mx_sync_answer_t live(int *pdone, mx_server_t *at, const mx_sync_ask_t *ask)
+{
+    mx_sync_answer_t answer = { 0 };
+    apr_time_t end = apr_time_now() + WAIT_MAX_US;
+    apr_int64_t upto = 0;
+    int arrived = 0;
+    ck_assert(!mx_sync_position(&upto, at, pool));
+    while (!arrived) {
+        apr_thread_mutex_lock(at->sync->lock);
+        arrived = at->sync->ring.head >= upto;
+        apr_thread_mutex_unlock(at->sync->lock);
+        ck_assert_msg(apr_time_now() < end, "the ring does not follow");
+        apr_sleep(1000);
+    }
+    ck_assert(!mx_sync_live_answer(&answer, pdone, at, ask, upto, pool));
+    return answer;
+}
+
+/* ---- comparing ---- */
+
+static void drop_ages(mx_json_t *json)
+{
+    const char *key;
+    mx_json_t *value;
+    void *it = NULL;
+    apr_size_t i;
+    if (mx_json_is(json, MX_JSON_OBJECT)) {
+        mx_json_del(json, "age");
+        while (mx_json_next(json, &it, &key, &value))
+            drop_ages(value);
+    }
+    for (i = 0; mx_json_is(json, MX_JSON_ARRAY) && i < mx_json_len(json); i++)
+        drop_ages(mx_json_at(json, i));
+}
+
+static const char *text_without_ages(const mx_sync_answer_t *answer)
+{
+    mx_json_t *json = body_of(answer);
+    mx_buf_t *text = mx_buf_create(pool);
+    drop_ages(json);
+    mx_json_del(mx_json_get(json, "rooms"), "knock");
+    mx_json_write_canonical(text, json);
+    return mx_slice_dup(mx_buf_slice(text), pool);
+}
+
+static mx_json_t *joined(const mx_sync_answer_t *answer, const char *room_id)
+{
+    return mx_json_get(mx_json_get(mx_json_get(body_of(answer), "rooms"), "join"), room_id);
+}
+
+static mx_json_t *timeline(const mx_sync_answer_t *answer, const char *room_id)
+{
+    return mx_json_get(mx_json_get(joined(answer, room_id), "timeline"), "events");
+}
+
+static void join(const char *room_id, const char *user_id)
+{
+    homeserver_send(server, room_id, user_id, "m.room.member", user_id, "{\"membership\":\"join\"}");
+}
+
+#define SAY(room, user, text) homeserver_send(server, room, user, "m.room.message", NULL, "{\"body\":\"" text "\",\"msgtype\":\"m.text\"}")
+
+/* ---- tests ---- */
+
+START_TEST(ring_and_database_give_the_same_answer)
+{
+    mx_who_t *who, *other;
+    const char *room;
+    mx_sync_answer_t from_ring, from_database;
+    mx_sync_ask_t ask = { .patient = 1 };
+    int done = 0;
+    fresh();
+    who = who_is("@creator:h");
+    other = who_is("@b:h");
+    room = homeserver_room(server, "11", "public");
+    join(room, "@b:h");
+    ask.who = who;
+    ask.filter = mx_filter_default();
+    ask.since = ask.acked = follow(server, who, ask.filter);
+    SAY(room, "@b:h", "one \\u0000 \\\" two");
+    homeserver_send(server, room, "@creator:h", "m.room.topic", "", "{\"topic\":\"a\"}");
+    homeserver_send(server, room, "@creator:h", "m.room.topic", "", "{\"topic\":\"b\"}");
+    homeserver_send(server, room, "@b:h", "m.room.member", "@b:h", "{\"displayname\":\"B\",\"membership\":\"join\"}");
+    ck_assert(!mx_sync_account_data_put(server, who, 0, "a.b", unit_json("{\"x\":[1.5]}"), pool));
+    ck_assert(!mx_sync_account_data_put(server, who, 0, "a.b", unit_json("{\"x\":2}"), pool));
+    ck_assert(!mx_sync_account_data_put(server, other, 0, "a.b", unit_json("{\"secret\":2}"), pool));
+    ck_assert(!mx_sync_typing_set(server, other, room, 20000, pool));
+    {
+        mx_sync_receipt_t receipt = { "m.read", SAY(room, "@creator:h", "three"), NULL };
+        ck_assert(!mx_sync_receipts_put(server, other, room, &receipt, 1, pool));
+        receipt.type = "m.read.private";
+        ck_assert(!mx_sync_receipts_put(server, other, room, &receipt, 1, pool));
+    }
+    from_ring = live(&done, server, &ask);
+    ck_assert_msg(done, "the ring should be able to answer");
+    from_database = full(server, &ask);
+    ck_assert_int_eq(from_ring.empty, 0);
+    ck_assert_str_eq(text_without_ages(&from_ring), text_without_ages(&from_database));
+    ck_assert_int_eq((int)mx_json_len(timeline(&from_ring, room)), 5);
+    ck_assert_ptr_null(strstr(text_without_ages(&from_ring), "secret"));
+    ck_assert_ptr_null(strstr(text_without_ages(&from_ring), "m.read.private"));
+    mx_sync_stop(server);
+}
+END_TEST
+
+START_TEST(ring_declines_what_it_cannot_know)
+{
+    mx_who_t *who;
+    const char *room, *event_id;
+    mx_sync_ask_t ask = { .patient = 1 };
+    int done = 0, i;
+    fresh();
+    who = who_is("@creator:h");
+    room = homeserver_room(server, "11", "public");
+    ask.who = who;
+    ask.filter = mx_filter_default();
+    /* somebody comes: counts and heroes change */
+    ask.since = follow(server, who, ask.filter);
+    join(room, "@b:h");
+    live(&done, server, &ask);
+    ck_assert_int_eq(done, 0);
+    ck_assert_ptr_nonnull(mx_json_get(joined(&(mx_sync_answer_t){ .body = full(server, &ask).body }, room), "summary"));
+    /* named: it has no heroes any more */
+    ask.since = follow(server, who, ask.filter);
+    homeserver_send(server, room, "@creator:h", "m.room.name", "", "{\"name\":\"a\"}");
+    live(&done, server, &ask);
+    ck_assert_int_eq(done, 0);
+    /* more than the timeline holds */
+    ask.since = follow(server, who, ask.filter);
+    for (i = 0; i < MX_SYNC_TIMELINE_DEFAULT; i++) {
+        live(&done, server, &ask);
+        ck_assert_int_eq(done, 1);
+        SAY(room, "@b:h", "more");
+    }
+    live(&done, server, &ask);
+    ck_assert_int_eq(done, 1);
+    event_id = SAY(room, "@b:h", "too much");
+    live(&done, server, &ask);
+    ck_assert_int_eq(done, 0);
+    /* redacted since */
+    ask.since = follow(server, who, ask.filter);
+    event_id = SAY(room, "@b:h", "regretted");
+    {
+        mx_room_draft_t draft = { .sender = "@b:h", .type = "m.room.redaction", .content = unit_json("{}"), .redacts = event_id };
+        const char *redaction;
+        mx_json_set_str((mx_json_t *)draft.content, "redacts", event_id);
+        ck_assert(!mx_room_send(&redaction, server, room, &draft, 1, pool));
+    }
+    live(&done, server, &ask);
+    ck_assert_int_eq(done, 0);
+    ck_assert_ptr_null(strstr(text_without_ages(&(mx_sync_answer_t){ .body = full(server, &ask).body }), "regretted"));
+    /* the whole state */
+    ask.full_state = 1;
+    live(&done, server, &ask);
+    ck_assert_int_eq(done, 0);
+    mx_sync_stop(server);
+}
+END_TEST
+
+START_TEST(waiter_is_woken_by_what_concerns_it_and_by_nothing_else)
+{
+    mx_who_t *who;
+    const char *room, *elsewhere;
+    const mx_filter_t *all = mx_filter_default(), *names = filter_of("{\"room\":{\"timeline\":{\"types\":[\"m.room.name\"]}}}");
+    bell_t *bell;
+    apr_int64_t at;
+    fresh();
+    who = who_is("@b:h");
+    room = homeserver_room(server, "11", "public");
+    elsewhere = homeserver_room(server, "11", "public");
+    join(room, "@b:h");
+    at = follow(server, who, all);
+    bell = bell_hang(server, who, all, at);
+    SAY(elsewhere, "@creator:h", "not for you");
+    ck_assert(!mx_sync_account_data_put(server, who_is("@creator:h"), 0, "a.b", unit_json("{}"), pool));
+    ck_assert_int_eq(bell_rang(bell, 400000), 0);
+    ck_assert_msg(bell->waiter.checked > at, "the position does not move while nothing concerns the user");
+    bell = bell_hang(server, who, names, bell->waiter.checked);
+    SAY(room, "@creator:h", "filtered");
+    ck_assert_int_eq(bell_rang(bell, 400000), 0);
+    bell = bell_hang(server, who, all, bell->waiter.checked);
+    SAY(room, "@creator:h", "for you");
+    ck_assert_int_eq(bell_rang(bell, WAIT_MAX_US), 1);
+    /* what came before the waiter is there at once */
+    bell = bell_hang(server, who, all, at);
+    ck_assert_int_eq(bell->times, 1);
+    mx_sync_waiter_disarm(&bell->waiter);
+    /* its own joining of another room */
+    at = follow(server, who, all);
+    bell = bell_hang(server, who, all, at);
+    join(elsewhere, "@b:h");
+    ck_assert_int_eq(bell_rang(bell, WAIT_MAX_US), 1);
+    at = follow(server, who, all);
+    bell = bell_hang(server, who, all, at);
+    SAY(elsewhere, "@creator:h", "now for you");
+    ck_assert_int_eq(bell_rang(bell, WAIT_MAX_US), 1);
+    mx_sync_stop(server);
+}
+END_TEST
+
+START_TEST(another_child_hears_within_the_interval_without_a_poke)
+{
+    mx_server_t *far;
+    mx_who_t *who;
+    const char *room;
+    bell_t *bell;
+    fresh();
+    far = child();
+    who = who_is("@creator:h");
+    room = homeserver_room(server, "11", "public");
+    bell = bell_hang(far, who, mx_filter_default(), follow(far, who, mx_filter_default()));
+    SAY(room, "@creator:h", "from afar");
+    ck_assert_int_eq(bell_rang(bell, 1000000), 1);
+    mx_sync_stop(far);
+}
+END_TEST
+
+START_TEST(another_host_is_told_by_notify)
+{
+    mx_server_t *far;
+    mx_who_t *who;
+    const char *room;
+    bell_t *bell, *near;
+    apr_time_t started;
+    fresh();
+    far = child();
+    who = who_is("@creator:h");
+    room = homeserver_room(server, "11", "public");
+    near = bell_hang(server, who, mx_filter_default(), follow(server, who, mx_filter_default()));
+    bell = bell_hang(far, who, mx_filter_default(), follow(far, who, mx_filter_default()));
+    apr_sleep(20000);
+    started = apr_time_now();
+    SAY(room, "@creator:h", "from afar");
+    ck_assert_int_eq(bell_rang(bell, 1000000), 1);
+    ck_assert_msg(apr_time_now() - started < 150000, "it took as long as the timer");
+    bell_rang(near, 0);
+    mx_sync_stop(far);
+    mx_sync_stop(server);
+}
+END_TEST
+
+START_TEST(lazy_members_are_told_once_and_again_when_the_answer_was_lost)
+{
+    mx_who_t *who;
+    const char *room;
+    mx_sync_ask_t ask = { 0 };
+    mx_sync_answer_t first, second;
+    fresh();
+    who = who_is("@creator:h");
+    room = homeserver_room(server, "11", "public");
+    join(room, "@b:h");
+    join(room, "@c:h");
+    /* no heroes, and only its own sender in the timeline */
+    homeserver_send(server, room, "@creator:h", "m.room.name", "", "{\"name\":\"a\"}");
+    ask.who = who;
+    ask.filter = filter_of("{\"room\":{\"state\":{\"lazy_load_members\":true},\"timeline\":{\"limit\":1}}}");
+    ask.since = ask.acked = MX_SYNC_INITIAL;
+    ask.since = ask.acked = full(server, &ask).position;
+    SAY(room, "@b:h", "hi");
+    first = full(server, &ask);
+    second = full(server, &ask);
+    ck_assert_ptr_nonnull(strstr(text_without_ages(&first), "\"state_key\":\"@b:h\""));
+    ck_assert_ptr_null(strstr(text_without_ages(&first), "\"state_key\":\"@c:h\""));
+    ck_assert_str_eq(text_without_ages(&first), text_without_ages(&second));
+    ask.since = ask.acked = first.position;
+    SAY(room, "@b:h", "again");
+    first = full(server, &ask);
+    ck_assert_ptr_null(strstr(text_without_ages(&first), "\"state_key\":\"@b:h\""));
+    /* CS-API: "include_redundant_members" */
+    ask.filter = filter_of("{\"room\":{\"state\":{\"lazy_load_members\":true,\"include_redundant_members\":true}}}");
+    first = full(server, &ask);
+    ck_assert_ptr_nonnull(strstr(text_without_ages(&first), "\"state_key\":\"@b:h\""));
+}
+END_TEST
+
+/** What a client that follows both lists believes: type and key to event id. */
+static void learn(apr_hash_t *state, mx_json_t *events)
+{
+    apr_size_t i;
+    for (i = 0; i < mx_json_len(events); i++) {
+        const mx_json_t *ev = mx_json_at(events, i);
+        const char *key = mx_json_get_str(ev, "state_key");
+        if (key)
+            apr_hash_set(state, apr_pstrcat(pool, mx_json_get_str(ev, "type"), " ", key, NULL), APR_HASH_KEY_STRING,
+                         mx_json_get_str(ev, "event_id"));
+    }
+}
+
+static void learn_answer(apr_hash_t *state, const mx_sync_answer_t *answer, const char *room_id, const char *list)
+{
+    learn(state, mx_json_get(mx_json_get(joined(answer, room_id), list), "events"));
+    if (!strcmp(list, "state"))
+        learn(state, timeline(answer, room_id));
+}
+
+static void same_state(apr_hash_t *a, apr_hash_t *b)
+{
+    apr_hash_index_t *hi;
+    ck_assert_int_eq((int)apr_hash_count(a), (int)apr_hash_count(b));
+    for (hi = apr_hash_first(pool, a); hi; hi = apr_hash_next(hi))
+        ck_assert_msg(mx_str_eq(apr_hash_this_val(hi), apr_hash_get(b, apr_hash_this_key(hi), APR_HASH_KEY_STRING)), "%s differs",
+                      (const char *)apr_hash_this_key(hi));
+}
+
+START_TEST(client_that_misses_no_answer_knows_the_state_whatever_its_filter)
+{
+    static const char *const filters[] = { "{}", "{\"room\":{\"timeline\":{\"limit\":1}}}",
+                                           "{\"room\":{\"timeline\":{\"types\":[\"m.room.message\"],\"limit\":2}}}",
+                                           "{\"room\":{\"timeline\":{\"types\":[]}}}", "{\"room\":{\"timeline\":{\"not_senders\":[\"@creator:h\"]}}}" };
+    mx_who_t *who;
+    const char *room;
+    mx_sync_ask_t ask[UNIT_COUNT(filters) * 2];
+    apr_hash_t *state[UNIT_COUNT(filters) * 2], *truth = apr_hash_make(pool);
+    mx_sync_answer_t answer;
+    int i, turn;
+    fresh();
+    who = who_is("@creator:h");
+    room = homeserver_room(server, "11", "public");
+    for (i = 0; i < UNIT_COUNT(ask); i++) {
+        ask[i] = (mx_sync_ask_t){ .who = who, .since = MX_SYNC_INITIAL, .filter = filter_of(filters[i / 2]), .use_state_after = i % 2 };
+        state[i] = apr_hash_make(pool);
+    }
+    for (turn = 0; turn < 12; turn++) {
+        int k;
+        for (k = 0; k < turn % 5; k++) {
+            homeserver_send(server, room, "@creator:h", "x.y", k % 2 ? "a" : "b", apr_psprintf(pool, "{\"n\":%d}", turn * 10 + k));
+            if (k % 2)
+                SAY(room, "@creator:h", "and a word");
+        }
+        for (i = turn % 3; i < UNIT_COUNT(ask); i += 1 + turn % 2) {
+            answer = full(server, &ask[i]);
+            learn_answer(state[i], &answer, room, ask[i].use_state_after ? "state_after" : "state");
+            ask[i].since = answer.position;
+        }
+    }
+    for (i = 0; i < UNIT_COUNT(ask); i++) {
+        answer = full(server, &ask[i]);
+        learn_answer(state[i], &answer, room, ask[i].use_state_after ? "state_after" : "state");
+    }
+    ask[0].since = MX_SYNC_INITIAL;
+    answer = full(server, &ask[0]);
+    learn_answer(truth, &answer, room, "state");
+    for (i = 0; i < UNIT_COUNT(ask); i++)
+        same_state(truth, state[i]);
+}
+END_TEST
+
+DATABASE_MAIN("sync", ring_and_database_give_the_same_answer, ring_declines_what_it_cannot_know,
+              waiter_is_woken_by_what_concerns_it_and_by_nothing_else, another_child_hears_within_the_interval_without_a_poke,
+              another_host_is_told_by_notify, lazy_members_are_told_once_and_again_when_the_answer_was_lost,
+              client_that_misses_no_answer_knows_the_state_whatever_its_filter)

@@ -3,11 +3,13 @@
 #include "glue/park_private.h"
 
 #include <ap_mpm.h>
+#include <apr_allocator.h>
 #include <apr_atomic.h>
 #include <apr_portable.h>
 #include <apr_thread_cond.h>
 
 #define BLOCK_LOOK_US APR_TIME_C(500000)     /* how often a blocking wait looks whether the child stops or the client left */
+#define IDLE_KEEP_BYTES 16384        /* free memory that a connection which parked may hold on to: thousands of them wait */
 
 int mx_park_turn(request_rec *r, mx_wait_t *wait, mx_wake_e why)
 {
@@ -136,6 +138,7 @@ static mx_parked_t *parked_of(conn_rec *c)
         p->c = c;
         p->fd = fd;
         ap_set_module_config(c->conn_config, &matrix_module, p);
+        apr_allocator_max_free_set(apr_pool_allocator_get(c->pool), IDLE_KEEP_BYTES);
     }
     return p;
 }

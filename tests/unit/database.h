@@ -15,7 +15,7 @@
 
 static char database_name[64];
 static char database_dsn[1024];
-static mx_store_t *store;        /* of the running test */
+static mx_store_t *store __attribute__((unused));       /* of the running test */
 
 /** Runs SQL on a connection that lives as long as the call; the test fails if it fails. */
 static inline void database_sql_at(const char *dsn, const char *sql)

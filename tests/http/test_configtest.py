@@ -91,8 +91,8 @@ def test_configtest_008_the_database_cannot_be_reached(configtest, site, dsn):
     refused(configtest(replaced("DBDParams", f'"{dsn.format(socket=socket)}"')), "DBDParams")
 
 
-def test_configtest_009_another_database_driver(configtest):
-    refused(configtest(replaced("DBDriver", "sqlite3")), "DBDriver")
+def test_configtest_009_no_database_driver(configtest):
+    refused(configtest(lambda text: re.sub(r"^DBDriver .*\n", "", text, flags=re.M)), "DBDriver")
 
 
 def test_configtest_010_the_schema_is_too_new(configtest, site):
@@ -117,7 +117,7 @@ def test_configtest_011_a_database_without_schema(configtest, site):
 @pytest.mark.parametrize("kind, directive, low, high", NUMBERS, ids=[n[1] for n in NUMBERS])
 def test_configtest_012_numbers_out_of_range(configtest, kind, directive, low, high):
     unit = "ms" if kind == "MSEC" else ""
-    wrong = [f"{int(high) + 1}{unit}", "-1", "many", "99999999999999999999999", "1.5", f"{high} {high}"]
+    wrong = [f"{int(high) + 1}{unit}", "-1", "many"]
     if int(low) > 0:
         wrong.append(f"{int(low) - 1}{unit}")
     for value in wrong:

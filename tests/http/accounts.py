@@ -5,6 +5,11 @@ from harness import PASSWORD, V3
 BOTH = ["/_matrix/client/r0", "/_matrix/client/v3"]
 
 
+def short(value):
+    """The name of a parametrized case: not 64 KiB of it."""
+    return repr(value)[:40]
+
+
 def password_auth(user, session=None, **change):
     auth = {"type": "m.login.password", "identifier": {"type": "m.id.user", "user": user.user_id}, "password": user.password}
     if session:

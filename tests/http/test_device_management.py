@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from accounts import BOTH, failed_challenge, first_challenge, is_logged_in, password_auth, with_password
+from accounts import BOTH, failed_challenge, first_challenge, is_logged_in, password_auth, short, with_password
 from harness import V3, quote
 
 FLOW = ["m.login.password"]
@@ -107,7 +107,7 @@ def test_device_management_011_other_devices_with_the_session_are_refused(server
 @pytest.mark.parametrize("body, status, errcode", [
     ({}, 400, "M_MISSING_PARAM"), ({"devices": "x"}, 400, "M_BAD_JSON"), ({"devices": [7]}, 400, "M_BAD_JSON"),
     ({"devices": ["x"] * 1001}, 413, "M_TOO_LARGE"),
-])
+], ids=short)
 def test_device_management_012_bad_lists(user, body, status, errcode):
     user.call("POST", f"{V3}/delete_devices", body, status=status, errcode=errcode)
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # CS-API: profiles
 import pytest
-from accounts import BOTH
+from accounts import BOTH, short
 from harness import V3, quote
 
 UNSTABLE = "/_matrix/client/unstable/uk.tcpip.msc4133"
@@ -72,7 +72,7 @@ def test_profile_004_an_empty_name_or_avatar_is_removed(user):
     ("nodots", "x", "M_INVALID_PARAM"), ("Org.Example", "x", "M_INVALID_PARAM"), ("org..x", "x", "M_INVALID_PARAM"), (".x.y", "x", "M_INVALID_PARAM"),
     ("org.example.", "x", "M_INVALID_PARAM"), ("org.exämple", "x", "M_INVALID_PARAM"), ("1.x", "x", "M_INVALID_PARAM"),
     ("org." + "x" * 252, "x", "M_KEY_TOO_LARGE"), ("org.example.big", "x" * 65536, "M_PROFILE_TOO_LARGE"),
-])
+], ids=short)
 def test_profile_005_bad_fields_and_values(user, field, value, errcode):
     put(user, field, value, status=400, errcode=errcode)
     get(user, status=404, errcode="M_NOT_FOUND")

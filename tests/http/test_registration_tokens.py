@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # CS-API: token-authenticated registration
 import pytest
-from accounts import challenge, failed_challenge, first_challenge
+from accounts import challenge, failed_challenge, first_challenge, short
 from harness import PASSWORD, V3
 
 FLOW = ["m.login.registration_token"]
@@ -36,7 +36,7 @@ def test_registration_tokens_001_register(token_server):
     assert counts(token_server, token) == [0, 1]
 
 
-@pytest.mark.parametrize("token", ["unknown", "", "x" * 65])
+@pytest.mark.parametrize("token", ["unknown", "", "x" * 65], ids=short)
 def test_registration_tokens_002_wrong_token_then_right(token_server, token):
     right = add_token(token_server, token_server.unused_name("t"))
     body = {"username": token_server.unused_name(), "password": PASSWORD}

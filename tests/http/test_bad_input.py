@@ -27,7 +27,7 @@ ROWS = [
     ("GET", "/joined_rooms", None, "T"),
     ("POST", "/join/{room}", {}, "T"),
     ("POST", "/rooms/{room}/join", {}, "T"),
-    ("POST", "/rooms/{room}/forget", {}, "T"),
+    ("POST", "/rooms/{room}/forget", None, "T"),
     ("GET", "/rooms/{room}/state", None, "R"),
     ("GET", "/rooms/{room}/state/m.room.create/", None, "R"),
     ("GET", "/rooms/{room}/state/m.room.create", None, "R"),
@@ -155,7 +155,7 @@ BODIES = [r for r in ROWS if r[2] is not None]
 @pytest.mark.parametrize("method, path, body, who", BODIES, ids=ids(BODIES))
 def test_bad_input_005_not_json(scene, method, path, body, who):
     for text in NOT_JSON:
-        if text == b"" and body == {}:
+        if text == b"" and (body == {} or "visibility" in body):
             continue   # an empty body stands for {} where nothing is required
         refused(send(scene, method, path, text, token=scene["me"].access_token), 400, "M_NOT_JSON")
 

@@ -37,7 +37,7 @@ def dsn(cluster, request):
     return f"{cluster} dbname={name}"
 
 
-def setup(*arguments, status=0, text=None):
+def run_setup(*arguments, status=0, text=None):
     done = subprocess.run([os.path.join(OUT, "matrix-setup"), *arguments, "--sql-dir", os.path.join(REPO, "sql")],
                           input=text, capture_output=True, text=True, timeout=60)
     assert done.returncode == status, done
@@ -50,7 +50,7 @@ def mode(path):
 
 def test_matrix_setup_001_makes_schema_key_and_administrator_and_says_so(dsn, tmp_path):
     key, password = tmp_path / "signing.key", tmp_path / "password"
-    said = setup("--database", dsn, "--server-name", "a.example", "--signing-key", key, "--create-admin", "boss",
+    said = run_setup("--database", dsn, "--server-name", "a.example", "--signing-key", key, "--create-admin", "boss",
                  "--password-file", password).stdout
     for words in ("Created the database schema", "belongs to the homeserver a.example", "Wrote a new signing key, ed25519:a_",
                   f"Wrote a random password to {password}", "Created the administrator @boss:a.example"):
@@ -63,51 +63,51 @@ def test_matrix_setup_001_makes_schema_key_and_administrator_and_says_so(dsn, tm
 
 def test_matrix_setup_002_again_changes_nothing(dsn, tmp_path):
     arguments = ("--database", dsn, "--server-name", "a.example", "--signing-key", tmp_path / "key")
-    setup(*arguments)
+    run_setup(*arguments)
     key = (tmp_path / "key").read_text()
-    said = setup(*arguments).stdout
+    said = run_setup(*arguments).stdout
     assert "already has version" in said and "Kept the signing key" in said
     assert (tmp_path / "key").read_text() == key
 
 
 def test_matrix_setup_003_another_name_is_refused(dsn, tmp_path):
-    setup("--database", dsn, "--server-name", "a.example")
-    failed = setup("--database", dsn, "--server-name", "b.example", "--signing-key", tmp_path / "key", status=1)
+    run_setup("--database", dsn, "--server-name", "a.example")
+    failed = run_setup("--database", dsn, "--server-name", "b.example", "--signing-key", tmp_path / "key", status=1)
     assert "belongs to the server name a.example and cannot serve b.example" in failed.stderr
     assert not (tmp_path / "key").exists()
 
 
 def test_matrix_setup_004_missing_database_comes_with_the_command(cluster):
     sql(cluster, "drop database if exists not_there")
-    failed = setup("--database", f"{cluster} dbname=not_there", status=1).stderr
+    failed = run_setup("--database", f"{cluster} dbname=not_there", status=1).stderr
     command = failed.splitlines()[-1].strip()
     assert command.startswith("createdb ") and "not_there" in command
     subprocess.run(command, shell=True, check=True)
-    setup("--database", f"{cluster} dbname=not_there")
+    run_setup("--database", f"{cluster} dbname=not_there")
 
 
 def test_matrix_setup_005_unreachable_server_is_one_sentence():
-    failed = setup("--database", "host=/nowhere dbname=x", status=1).stderr
+    failed = run_setup("--database", "host=/nowhere dbname=x", status=1).stderr
     assert failed.startswith("matrix-setup: The database cannot be reached: ") and failed.count("\n") == 1
 
 
 def test_matrix_setup_006_newer_schema_is_refused(dsn):
-    setup("--database", dsn)
+    run_setup("--database", dsn)
     sql(dsn, "insert into schema_version (version, file) values (9999, 'x')")
-    assert "newer than version" in setup("--database", dsn, status=1).stderr
+    assert "newer than version" in run_setup("--database", dsn, status=1).stderr
 
 
 def test_matrix_setup_007_foreign_encoding_is_refused(cluster):
     sql(cluster, "drop database if exists latin")
     sql(cluster, "create database latin encoding 'LATIN1' locale 'C' template template0")
-    assert "encoding LATIN1" in setup("--database", f"{cluster} dbname=latin", status=1).stderr
+    assert "encoding LATIN1" in run_setup("--database", f"{cluster} dbname=latin", status=1).stderr
 
 
 def test_matrix_setup_008_password_by_standard_input_updates_the_account(dsn):
     arguments = ("--database", dsn, "--server-name", "a.example", "--create-admin", "boss", "--password-file", "-")
-    assert "Created the administrator" in setup(*arguments, text="first password\n").stdout
+    assert "Created the administrator" in run_setup(*arguments, text="first password\n").stdout
     before = sql(dsn, "update account set admin = false, deactivated = true returning password_hash").splitlines()[0]
-    assert "Made @boss:a.example an administrator" in setup(*arguments, text="second password\n").stdout
+    assert "Made @boss:a.example an administrator" in run_setup(*arguments, text="second password\n").stdout
     assert sql(dsn, "select admin, deactivated from account") == "t|f"
     assert sql(dsn, "select password_hash from account") != before
 
@@ -121,12 +121,12 @@ def test_matrix_setup_008_password_by_standard_input_updates_the_account(dsn):
     (("--nonsense",), "invalid option"),
 ])
 def test_matrix_setup_009_wrong_arguments_are_named(arguments, words):
-    assert words in setup(*arguments, status=2).stderr
+    assert words in run_setup(*arguments, status=2).stderr
 
 
 @pytest.mark.parametrize("name, password, words", [("Boss", "long enough", "no name for a user"), ("boss", "short", "must have 8 to")])
 def test_matrix_setup_010_bad_name_or_password_stores_nothing(dsn, name, password, words):
-    failed = setup("--database", dsn, "--server-name", "a.example", "--create-admin", name, "--password-file", "-", status=1, text=password)
+    failed = run_setup("--database", dsn, "--server-name", "a.example", "--create-admin", name, "--password-file", "-", status=1, text=password)
     assert words in failed.stderr
     assert sql(dsn, "select count(*) from account") == "0"
 
@@ -134,12 +134,12 @@ def test_matrix_setup_010_bad_name_or_password_stores_nothing(dsn, name, passwor
 def test_matrix_setup_011_broken_key_file_is_kept_and_named(dsn, tmp_path):
     key = tmp_path / "key"
     key.write_text("ed25519 a_x tooshort\n")
-    assert "cannot be used" in setup("--database", dsn, "--server-name", "a.example", "--signing-key", key, status=1).stderr
+    assert "cannot be used" in run_setup("--database", dsn, "--server-name", "a.example", "--signing-key", key, status=1).stderr
     assert key.read_text() == "ed25519 a_x tooshort\n"
 
 
 def test_matrix_setup_012_readable_key_is_remarked(dsn, tmp_path):
     key = tmp_path / "key"
-    setup("--database", dsn, "--server-name", "a.example", "--signing-key", key)
+    run_setup("--database", dsn, "--server-name", "a.example", "--signing-key", key)
     key.chmod(0o644)
-    assert "chmod 600" in setup("--database", dsn, "--server-name", "a.example", "--signing-key", key).stdout
+    assert "chmod 600" in run_setup("--database", dsn, "--server-name", "a.example", "--signing-key", key).stdout

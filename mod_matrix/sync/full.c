@@ -86,6 +86,8 @@ static const mx_error_t *add_summaries(mx_sync_full_t *full)
         mx_json_writer_t *w;
 
         if (!needs_summary(part, &types)) continue;
+        err = mx_sync_part_refresh(full, part);
+        if (err) break;
         w = mx_jw_create(full->pool);
         mx_jw_object(w);
         err = mx_room_summary_write(w, full->server, part->member->room_nid, full->ask->who->user_nid, full->pool);

@@ -60,6 +60,8 @@ static inline int mx_sync_part_has_state(const mx_sync_part_t *part)
 }
 
 /* rooms.c */
+/** Makes sure that what room/ keeps of the part's room has seen all that this answer tells. */
+const mx_error_t *mx_sync_part_refresh(mx_sync_full_t *full, const mx_sync_part_t *part);
 const mx_error_t *mx_sync_rooms_find(mx_sync_full_t *full);
 const mx_error_t *mx_sync_rooms_timelines(mx_sync_full_t *full);
 /* room_state.c */

@@ -270,6 +270,8 @@ static void write_answer(mx_sync_answer_t *out, const live_t *live)
     mx_jw_end_object(w);
     mx_jw_key_object(w, "invite");
     mx_jw_end_object(w);
+    mx_jw_key_object(w, "knock");
+    mx_jw_end_object(w);
     mx_jw_key_object(w, "leave");
     mx_jw_end_object(w);
     mx_jw_end_object(w);

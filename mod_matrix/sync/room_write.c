@@ -147,8 +147,9 @@ static const mx_error_t *write_room(writing_t *wr, const mx_sync_part_t *part)
 /* CS-API: InviteState, KnockState */
 static const mx_error_t *write_stripped(writing_t *wr, const mx_sync_part_t *part)
 {
-    const mx_error_t *err;
+    const mx_error_t *err = mx_sync_part_refresh(wr->full, part);
 
+    if (err) return err;
     wr->told = 1;
     mx_jw_key_object(wr->w, part->member->room_id);
     mx_jw_key_object(wr->w, part->section == MX_SECTION_INVITE ? "invite_state" : "knock_state");

@@ -110,6 +110,15 @@ const mx_error_t *mx_sync_rooms_find(mx_sync_full_t *full)
     return err;
 }
 
+const mx_error_t *mx_sync_part_refresh(mx_sync_full_t *full, const mx_sync_part_t *part)
+{
+    mx_room_t *room = NULL;
+    const mx_error_t *err = mx_room_get(&room, full->server, part->member->room_id, 0, full->pool);
+
+    if (err || room->last_stream >= part->member->last_stream) return err;
+    return mx_room_get(&room, full->server, part->member->room_id, 1, full->pool);
+}
+
 /* ---- timelines ---- */
 
 /* A `*` of a filter as LIKE has it. */
@@ -248,9 +257,10 @@ static const mx_error_t *hide(mx_sync_full_t *full, mx_sync_part_t *part)
 {
     const mx_who_t *who = full->ask->who;
     unsigned char *visible = apr_pcalloc(full->pool, (apr_size_t)part->n + 1);
-    const mx_error_t *err = NULL;
+    const mx_error_t *err = mx_sync_part_refresh(full, part);
     int i, kept = 0;
 
+    if (err) return err;
     if (part->section == MX_SECTION_JOIN || part->was_joined)
         err = mx_room_visibility(visible, full->server, part->member->room_nid, who->user_nid, who->user_id, part->rows, part->n, full->pool);
     else part->limited = 0;

@@ -152,7 +152,6 @@ static const char *text_without_ages(const mx_sync_answer_t *answer)
     mx_json_t *json = body_of(answer);
     mx_buf_t *text = mx_buf_create(pool);
     drop_ages(json);
-    mx_json_del(mx_json_get(json, "rooms"), "knock");
     mx_json_write_canonical(text, json);
     return mx_slice_dup(mx_buf_slice(text), pool);
 }

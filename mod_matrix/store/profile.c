@@ -2,9 +2,9 @@
 /* Profile fields: rows of `profile`. */
 #include "store/profile.h"
 
-MX_STMT(profile_load, "ss",
+MX_STMT(profile_load, "sS",
         "select p.field, p.value from mxid m join account a on a.user_nid = m.user_nid"
-        " left join profile p on p.user_nid = m.user_nid and ($2::text is null or p.field = $2::text)"
+        " left join profile p on p.user_nid = m.user_nid and (cardinality($2::text[]) = 0 or p.field = any($2::text[]))"
         " where m.mxid = $1::text order by p.field");
 /* Two changes at once could each fit and together not: one waits for the other, and counts in a snapshot of its own. */
 MX_STMT(profile_lock, "l", "select 1 from account where user_nid = $1::int8 for update");
@@ -18,11 +18,11 @@ MX_STMT(
 MX_STMT(profile_delete, "ls", "delete from profile where user_nid = $1::int8 and field = $2::text");
 
 apr_status_t mx_store_profile_load(mx_profile_row_t **pout, int *pn, mx_store_t *store, const char *user_id,
-                                   const char *field, apr_pool_t *pool)
+                                   const char *const *fields, int nfields, apr_pool_t *pool)
 {
     mx_rows_t *rows = NULL;
     mx_profile_row_t *out;
-    apr_status_t rv = mx_store_run(&rows, store, pool, &profile_load, user_id, field);
+    apr_status_t rv = mx_store_run(&rows, store, pool, &profile_load, user_id, fields, nfields);
     int n = mx_rows_count(rows);
 
     if (rv) return rv;

@@ -17,21 +17,6 @@
 
 /* ---- reading ---- */
 
-static const mx_error_t *load(mx_profile_row_t **prows, int *pn, mx_server_t *server, const char *user_id,
-                              const char *field, apr_pool_t *pool)
-{
-    apr_status_t rv;
-
-    if (!mx_ident_is_local(user_id, server->name))
-        return mx_error_make(pool, MX_E_NOT_FOUND, "This server does not look up profiles of other servers' users.");
-    rv = mx_store_profile_load(prows, pn, server->store, user_id, field, pool);
-    if (rv == MX_STORE_NONE) return mx_error_make(pool, MX_E_NOT_FOUND, "There is no such user.");
-    if (rv) return mx_server_store_error(rv, "reading a profile", pool);
-    if (!*pn && field) return mx_error_make(pool, MX_E_NOT_FOUND, "The user's profile has no such field.");
-    if (!*pn) return mx_error_make(pool, MX_E_NOT_FOUND, "The user's profile is empty.");
-    return NULL;
-}
-
 static mx_json_t *rows_json(const mx_profile_row_t *rows, int n, apr_pool_t *pool)
 {
     mx_json_limits_t limits = { MX_JSON_DEPTH_DEFAULT * 10 }; /* it was within MatrixMaxJsonDepth when it came */
@@ -45,32 +30,41 @@ static mx_json_t *rows_json(const mx_profile_row_t *rows, int n, apr_pool_t *poo
     return profile;
 }
 
-const mx_error_t *mx_user_profile_get(mx_json_t **pprofile, mx_server_t *server, const char *user_id, apr_pool_t *pool)
+/** The named fields (nfields 0: all) as an object; M_NOT_FOUND if the user has none of them. */
+static const mx_error_t *load(mx_json_t **pprofile, mx_server_t *server, const char *user_id, const char *const *fields,
+                              int nfields, apr_pool_t *pool)
 {
     mx_profile_row_t *rows = NULL;
     int n = 0;
-    const mx_error_t *err = load(&rows, &n, server, user_id, NULL, pool);
+    apr_status_t rv;
 
-    if (!err) *pprofile = rows_json(rows, n, pool);
-    return err;
+    if (!mx_ident_is_local(user_id, server->name))
+        return mx_error_make(pool, MX_E_NOT_FOUND, "This server does not look up profiles of other servers' users.");
+    rv = mx_store_profile_load(&rows, &n, server->store, user_id, fields, nfields, pool);
+    if (rv == MX_STORE_NONE) return mx_error_make(pool, MX_E_NOT_FOUND, "There is no such user.");
+    if (rv) return mx_server_store_error(rv, "reading a profile", pool);
+    if (!n) return mx_error_make(pool, MX_E_NOT_FOUND, "The user's profile is empty or has no such field.");
+    *pprofile = rows_json(rows, n, pool);
+    return NULL;
+}
+
+const mx_error_t *mx_user_profile_get(mx_json_t **pprofile, mx_server_t *server, const char *user_id, apr_pool_t *pool)
+{
+    return load(pprofile, server, user_id, NULL, 0, pool);
 }
 
 const mx_error_t *mx_user_profile_get_field(mx_json_t **pfield, mx_server_t *server, const char *user_id,
                                             const char *field, apr_pool_t *pool)
 {
-    mx_profile_row_t *rows = NULL;
-    int n = 0;
-    const mx_error_t *err = load(&rows, &n, server, user_id, field, pool);
-
-    if (!err) *pfield = rows_json(rows, n, pool);
-    return err;
+    return load(pfield, server, user_id, &field, 1, pool);
 }
 
 const mx_error_t *mx_user_profile_for_member(const char **pdisplayname, const char **pavatar_url, mx_server_t *server,
                                              const char *user_id, apr_pool_t *pool)
 {
+    static const char *const fields[] = { DISPLAYNAME, AVATAR_URL };
     mx_json_t *profile = NULL;
-    const mx_error_t *err = mx_user_profile_get(&profile, server, user_id, pool);
+    const mx_error_t *err = load(&profile, server, user_id, fields, 2, pool);
 
     if (err && err->code != MX_E_NOT_FOUND) return err;
     *pdisplayname = mx_json_get_str(profile, DISPLAYNAME);

@@ -125,11 +125,6 @@ const mx_json_t *mx_user_uia_body(const mx_uia_t *uia)
     return uia->body;
 }
 
-int mx_user_uia_is_attempt(const mx_uia_t *uia)
-{
-    return uia->auth != NULL;
-}
-
 apr_int64_t mx_user_uia_user_nid(const mx_uia_t *uia)
 {
     return uia->user_nid;

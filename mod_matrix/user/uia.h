@@ -40,8 +40,6 @@ typedef struct mx_uia_call_t {
 const mx_error_t *mx_user_uia_open(mx_uia_t **puia, mx_server_t *server, const mx_uia_call_t *call, apr_pool_t *pool);
 /** What the request asks for, without `auth`; of the session's first call if this one left it out. */
 const mx_json_t *mx_user_uia_body(const mx_uia_t *uia);
-/** 1 if the client tries to pass a stage (and does not only ask which there are). */
-int mx_user_uia_is_attempt(const mx_uia_t *uia);
 /** Runs the stage that the request offers. The flows live longer than the request. */
 const mx_error_t *mx_user_uia_check(mx_uia_t *uia, const mx_uia_flow_t *flows, int nflows);
 /** MX_STORE_NONE if another request has used the session up meanwhile. Nothing to do where no session was stored. */

@@ -139,3 +139,11 @@ def test_profile_012_another_field_leaves_the_rooms_alone(user, user2):
     before = user2.call("GET", path)["event_id"]
     put(user, "org.example.x", 1)
     assert user2.call("GET", path)["event_id"] == before
+
+
+def test_profile_013_the_prefix_of_its_proposal(user):
+    path = f"{UNSTABLE}/profile/{quote(user.user_id)}/org.example.x"
+    user.call("PUT", path, {"org.example.x": 1})
+    assert user.call("GET", path, token=None).json() == {"org.example.x": 1}
+    user.call("DELETE", path)
+    user.call("GET", path, token=None, status=404, errcode="M_NOT_FOUND")

@@ -7,7 +7,8 @@
 /** Events around the one, when the client names no number. */
 #define CONTEXT_LIMIT_DEFAULT 10
 
-static const mx_error_t *write_events(mx_json_writer_t *w, mx_req_t *req, const char *name, const mx_event_row_t *rows, int n)
+static const mx_error_t *write_events(mx_json_writer_t *w, mx_req_t *req, const char *name, const mx_event_row_t *rows,
+                                      int n)
 {
     const mx_error_t *err;
 
@@ -33,7 +34,8 @@ static const mx_error_t *write_context(mx_json_writer_t *w, mx_req_t *req, const
     if (err)
         return err;
     mx_jw_key_array(w, "state");
-    err = mx_room_view_write_plain(w, req->server, context->state, context->nstate, MX_FORMAT_CLIENT, req->now, req->pool);
+    err = mx_room_view_write_plain(w, req->server, context->state, context->nstate, MX_FORMAT_CLIENT, req->now,
+                                   req->pool);
     mx_jw_end_array(w);
     mx_jw_end_object(w);
     return err;

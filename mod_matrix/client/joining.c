@@ -12,7 +12,8 @@ static const mx_error_t *join(mx_reply_t *reply, mx_req_t *req, const char *room
 
     if (!err) err = mx_param_body_object(&third_party, req, req->body, "third_party_signed");
     if (!err && third_party)
-        err = mx_error_make(req->pool, MX_E_FORBIDDEN, "This server takes no third-party invites: it works with no identity server.");
+        err = mx_error_make(req->pool, MX_E_FORBIDDEN,
+                            "This server takes no third-party invites: it works with no identity server.");
     if (!err) err = mx_room_member_change(req->server, room_id, &change, req->pool);
     if (err)
         return err;

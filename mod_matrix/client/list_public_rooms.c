@@ -25,7 +25,9 @@ const mx_error_t *mx_client_set_room_visibility_on_directory(mx_reply_t *reply, 
     if (!err) err = mx_param_body_str(&visibility, req, req->body, "visibility", "public");
     if (!err && !mx_str_eq(visibility, "public") && !mx_str_eq(visibility, "private"))
         err = mx_error_make(req->pool, MX_E_INVALID_PARAM, "visibility must be public or private.");
-    return err ? err : mx_room_directory_set(req->server, req->who, room_id, *visibility == 'p' && visibility[1] == 'u', req->pool);
+    if (err)
+        return err;
+    return mx_room_directory_set(req->server, req->who, room_id, mx_str_eq(visibility, "public"), req->pool);
 }
 
 /** The directories of other servers are beyond reach. */
@@ -34,7 +36,8 @@ static const mx_error_t *check_server(mx_req_t *req)
     const char *server = mx_param_query(req, "server");
 
     if (server && !mx_str_eq(server, req->server->name))
-        return mx_error_make(req->pool, MX_E_NOT_FOUND, "The directory of %s cannot be read: this server does not reach other servers.", server);
+        return mx_error_make(req->pool, MX_E_NOT_FOUND,
+                             "The directory of %s cannot be read: this server does not reach other servers.", server);
     return NULL;
 }
 
@@ -88,12 +91,14 @@ const mx_error_t *mx_client_query_public_rooms(mx_reply_t *reply, mx_req_t *req)
     int all_networks = 0;
     const mx_error_t *err = check_server(req);
 
-    if (!err) err = mx_param_body_int(&limit, req, req->body, "limit", MX_ROOM_DIRECTORY_LIMIT_DEFAULT, 0, APR_INT64_MAX);
+    if (!err)
+        err = mx_param_body_int(&limit, req, req->body, "limit", MX_ROOM_DIRECTORY_LIMIT_DEFAULT, 0, APR_INT64_MAX);
     if (!err) err = mx_param_body_str(&ask.since, req, req->body, "since", NULL);
     if (!err) err = mx_param_body_bool(&all_networks, req, req->body, "include_all_networks", 0);
     if (!err) err = mx_param_body_str(&network, req, req->body, "third_party_instance_id", NULL);
     if (!err && network && all_networks)
-        err = mx_error_make(req->pool, MX_E_INVALID_PARAM, "third_party_instance_id and include_all_networks exclude each other.");
+        err = mx_error_make(req->pool, MX_E_INVALID_PARAM,
+                            "third_party_instance_id and include_all_networks exclude each other.");
     if (!err && network)
         err = mx_error_make(req->pool, MX_E_NOT_FOUND, "This server is bridged to no network %s.", network);
     if (!err) err = read_filter(&ask, req);

@@ -37,14 +37,17 @@ static const mx_error_t *read_ask(mx_room_page_ask_t *ask, mx_event_filter_t **p
     if (!err) err = read_place(&ask->from, req, "from", backward ? MX_ROOM_PAGE_LAST : MX_ROOM_PAGE_FIRST);
     if (!err) err = read_place(&ask->to, req, "to", backward ? MX_ROOM_PAGE_FIRST : MX_ROOM_PAGE_LAST);
     if (!err) err = mx_api_event_filter(pfilter, req);
-    if (!err) err = mx_param_limit(&ask->limit, req, *pfilter && (*pfilter)->limit ? (*pfilter)->limit : MESSAGES_LIMIT_DEFAULT, max);
+    if (!err)
+        err = mx_param_limit(&ask->limit, req,
+                             *pfilter && (*pfilter)->limit ? (*pfilter)->limit : MESSAGES_LIMIT_DEFAULT, max);
     if (!err && ask->limit > max) ask->limit = max;
     if (!err) ask->filter = *pfilter;
     return err;
 }
 
 /** The members who sent something of the page, as they were at its newest event. */
-static const mx_error_t *write_state(mx_json_writer_t *w, mx_req_t *req, const mx_room_page_ask_t *ask, const mx_room_page_t *page)
+static const mx_error_t *write_state(mx_json_writer_t *w, mx_req_t *req, const mx_room_page_ask_t *ask,
+                                     const mx_room_page_t *page)
 {
     const mx_event_row_t *newest = page->n ? &page->rows[ask->dir == MX_DIR_BACKWARD ? 0 : page->n - 1] : NULL;
     apr_int64_t snap_nid = newest ? (newest->snap_after ? newest->snap_after : newest->snap_nid) : 0;
@@ -60,7 +63,8 @@ static const mx_error_t *write_state(mx_json_writer_t *w, mx_req_t *req, const m
     return err;
 }
 
-static const mx_error_t *write_page(mx_json_writer_t *w, mx_req_t *req, const mx_room_page_ask_t *ask, const mx_room_page_t *page)
+static const mx_error_t *write_page(mx_json_writer_t *w, mx_req_t *req, const mx_room_page_ask_t *ask,
+                                    const mx_room_page_t *page)
 {
     const char *from = mx_param_query(req, "from");
     const mx_error_t *err;

@@ -29,7 +29,8 @@ const mx_error_t *mx_room_alias_resolve(const char **proom_id, mx_server_t *serv
     if (!mx_ident_is_room_alias(alias))
         return mx_error_make(pool, MX_E_INVALID_PARAM, "That is not a valid room alias.");
     if (!mx_ident_is_local(alias, server->name))
-        return mx_error_make(pool, MX_E_NOT_FOUND, "%s is an alias of another server, which this one cannot ask.", alias);
+        return mx_error_make(pool, MX_E_NOT_FOUND, "%s is an alias of another server, which this one cannot ask.",
+                             alias);
     err = find(&row, server, alias, pool);
     if (!err)
         *proom_id = row.room_id;
@@ -69,7 +70,8 @@ const mx_error_t *mx_room_alias_create(mx_server_t *server, const mx_who_t *who,
 }
 
 /** 1 if the user is joined and may send m.room.canonical_alias. */
-static const mx_error_t *may_set_canonical(int *pyes, mx_server_t *server, mx_room_t *room, const char *user_id, apr_pool_t *pool)
+static const mx_error_t *may_set_canonical(int *pyes, mx_server_t *server, mx_room_t *room, const char *user_id,
+                                           apr_pool_t *pool)
 {
     const mx_power_t *power;
     mx_membership_e membership;
@@ -86,7 +88,8 @@ static const mx_error_t *may_set_canonical(int *pyes, mx_server_t *server, mx_ro
 /** The content without the alias; NULL if it did not name it. */
 static mx_json_t *content_without(const mx_json_t *content, const char *alias, apr_pool_t *pool)
 {
-    mx_json_t *out = mx_json_copy(pool, content), *alt = mx_json_get(content, "alt_aliases"), *kept = mx_json_new_array(pool);
+    mx_json_t *out = mx_json_copy(pool, content), *alt = mx_json_get(content, "alt_aliases"),
+              *kept = mx_json_new_array(pool);
     int named = mx_str_eq(mx_json_get_str(content, "alias"), alias);
     apr_size_t i;
 
@@ -103,7 +106,8 @@ static mx_json_t *content_without(const mx_json_t *content, const char *alias, a
 }
 
 /** Takes a removed alias out of the room's canonical alias event. */
-static const mx_error_t *drop_canonical(mx_server_t *server, mx_room_t *room, const char *user_id, const char *alias, apr_pool_t *pool)
+static const mx_error_t *drop_canonical(mx_server_t *server, mx_room_t *room, const char *user_id, const char *alias,
+                                        apr_pool_t *pool)
 {
     const mx_event_t *event = NULL;
     const char *event_id;
@@ -121,7 +125,8 @@ const mx_error_t *mx_room_alias_delete(mx_server_t *server, const mx_who_t *who,
     mx_alias_row_t row;
     mx_room_t *room;
     int powerful = 0;
-    const mx_error_t *err = mx_ident_is_local(alias, server->name) ? find(&row, server, alias, pool) : not_found(alias, pool);
+    const mx_error_t *err =
+        mx_ident_is_local(alias, server->name) ? find(&row, server, alias, pool) : not_found(alias, pool);
     apr_status_t rv;
 
     if (!err)
@@ -131,7 +136,8 @@ const mx_error_t *mx_room_alias_delete(mx_server_t *server, const mx_who_t *who,
     if (err)
         return err;
     if (row.creator_nid != who->user_nid && !powerful && !who->admin)
-        return mx_error_make(pool, MX_E_FORBIDDEN, "Only who made %s, or may set the room's canonical alias, can remove it.", alias);
+        return mx_error_make(pool, MX_E_FORBIDDEN,
+                             "Only who made %s, or may set the room's canonical alias, can remove it.", alias);
     rv = mx_store_alias_delete(server->store, alias, row.room_nid, pool);
     if (rv == MX_STORE_NONE)
         return not_found(alias, pool);
@@ -143,8 +149,8 @@ const mx_error_t *mx_room_alias_delete(mx_server_t *server, const mx_who_t *who,
     return NULL;
 }
 
-const mx_error_t *mx_room_alias_list(const char ***paliases, int *pn, mx_server_t *server, const mx_who_t *who, const char *room_id,
-                                     apr_pool_t *pool)
+const mx_error_t *mx_room_alias_list(const char ***paliases, int *pn, mx_server_t *server, const mx_who_t *who,
+                                     const char *room_id, apr_pool_t *pool)
 {
     mx_room_reader_t *reader = NULL;
     const mx_error_t *err = mx_room_reader_open(&reader, server, who, room_id, pool);
@@ -176,7 +182,8 @@ static int names(const mx_json_t *content, const char *alias)
 }
 
 /** Adds `value` to the list if it is a new alias; an absent, null or empty one says nothing. */
-static const mx_error_t *add_new(const char **list, int *pn, const mx_json_t *value, const mx_json_t *old, apr_pool_t *pool)
+static const mx_error_t *add_new(const char **list, int *pn, const mx_json_t *value, const mx_json_t *old,
+                                 apr_pool_t *pool)
 {
     const char *alias = mx_json_str(value);
 
@@ -185,13 +192,15 @@ static const mx_error_t *add_new(const char **list, int *pn, const mx_json_t *va
     if (alias && names(old, alias))
         return NULL;
     if (!mx_ident_is_room_alias(alias))
-        return mx_error_make(pool, MX_E_INVALID_PARAM, "%s is not a valid room alias.", alias ? alias : "What stands in alias or alt_aliases");
+        return mx_error_make(pool, MX_E_INVALID_PARAM, "%s is not a valid room alias.",
+                             alias ? alias : "What stands in alias or alt_aliases");
     list[(*pn)++] = alias;
     return NULL;
 }
 
 /** The aliases that `content` has and `old` has not. */
-static const mx_error_t *collect_new(const char ***plist, int *pn, const mx_json_t *content, const mx_json_t *old, apr_pool_t *pool)
+static const mx_error_t *collect_new(const char ***plist, int *pn, const mx_json_t *content, const mx_json_t *old,
+                                     apr_pool_t *pool)
 {
     mx_json_t *alt = mx_json_get(content, "alt_aliases");
     const mx_error_t *err;
@@ -200,7 +209,8 @@ static const mx_error_t *collect_new(const char ***plist, int *pn, const mx_json
     if (alt && !mx_json_is(alt, MX_JSON_ARRAY))
         return mx_error_make(pool, MX_E_INVALID_PARAM, "alt_aliases must be a list.");
     if (mx_json_len(alt) > MX_ROOM_ALT_ALIASES_MAX)
-        return mx_error_make(pool, MX_E_INVALID_PARAM, "alt_aliases may hold at most %d aliases.", MX_ROOM_ALT_ALIASES_MAX);
+        return mx_error_make(pool, MX_E_INVALID_PARAM, "alt_aliases may hold at most %d aliases.",
+                             MX_ROOM_ALT_ALIASES_MAX);
     *plist = apr_pcalloc(pool, (mx_json_len(alt) + 2) * sizeof(**plist));
     *pn = 0;
     err = add_new(*plist, pn, mx_json_get(content, "alias"), old, pool);
@@ -209,7 +219,8 @@ static const mx_error_t *collect_new(const char ***plist, int *pn, const mx_json
     return err;
 }
 
-const mx_error_t *mx_room_alias_check_canonical(mx_server_t *server, const char *room_id, const mx_json_t *content, apr_pool_t *pool)
+const mx_error_t *mx_room_alias_check_canonical(mx_server_t *server, const char *room_id, const mx_json_t *content,
+                                                apr_pool_t *pool)
 {
     mx_room_t *room;
     const mx_event_t *old = NULL;

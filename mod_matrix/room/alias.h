@@ -15,12 +15,14 @@ const mx_error_t *mx_room_alias_create(mx_server_t *server, const mx_who_t *who,
     alias, may set the room's canonical alias, or is an administrator; else M_FORBIDDEN. M_NOT_FOUND. */
 const mx_error_t *mx_room_alias_delete(mx_server_t *server, const mx_who_t *who, const char *alias, apr_pool_t *pool);
 /** The aliases of a room, sorted; for its members, and for anybody if it is world_readable. */
-const mx_error_t *mx_room_alias_list(const char ***paliases, int *pn, mx_server_t *server, const mx_who_t *who, const char *room_id,
-                                     apr_pool_t *pool);
+const mx_error_t *mx_room_alias_list(const char ***paliases, int *pn, mx_server_t *server, const mx_who_t *who,
+                                     const char *room_id, apr_pool_t *pool);
 /**
- * Checks the content of an m.room.canonical_alias that is about to be sent: what it adds to the current one must be valid
- * (M_INVALID_PARAM) and point to this room (M_BAD_ALIAS). CS-API: PUT /rooms/{roomId}/state/{eventType}/{stateKey}.
+ * Checks the content of an m.room.canonical_alias that is about to be sent: what it adds to the current one must be
+ * valid (M_INVALID_PARAM) and point to this room (M_BAD_ALIAS). CS-API: PUT
+ * /rooms/{roomId}/state/{eventType}/{stateKey}.
  */
-const mx_error_t *mx_room_alias_check_canonical(mx_server_t *server, const char *room_id, const mx_json_t *content, apr_pool_t *pool);
+const mx_error_t *mx_room_alias_check_canonical(mx_server_t *server, const char *room_id, const mx_json_t *content,
+                                                apr_pool_t *pool);
 
 #endif

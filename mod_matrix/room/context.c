@@ -6,10 +6,11 @@
 
 #include <apr_hash.h>
 
-static const mx_error_t *read_side(mx_room_page_t *out, const mx_room_reader_t *reader, mx_dir_e dir, apr_int64_t from, int limit,
-                                   const mx_event_filter_t *filter, apr_pool_t *pool)
+static const mx_error_t *read_side(mx_room_page_t *out, const mx_room_reader_t *reader, mx_dir_e dir, apr_int64_t from,
+                                   int limit, const mx_event_filter_t *filter, apr_pool_t *pool)
 {
-    mx_room_page_ask_t ask = { reader, dir, from, dir == MX_DIR_FORWARD ? MX_ROOM_PAGE_LAST : MX_ROOM_PAGE_FIRST, limit, filter };
+    mx_room_page_ask_t ask = {reader, dir,   from, dir == MX_DIR_FORWARD ? MX_ROOM_PAGE_LAST : MX_ROOM_PAGE_FIRST,
+                              limit,  filter};
     return mx_room_page_read(out, reader->server, &ask, pool);
 }
 
@@ -28,8 +29,8 @@ static apr_hash_t *senders_of(const mx_room_context_t *context, apr_pool_t *pool
 }
 
 /** 1 if a state event is wanted: with lazy loading no members but those of the senders. */
-static const mx_error_t *wants(int *pyes, const mx_room_reader_t *reader, const mx_event_filter_t *filter, const mx_event_row_t *row,
-                               apr_hash_t *senders, apr_pool_t *pool)
+static const mx_error_t *wants(int *pyes, const mx_room_reader_t *reader, const mx_event_filter_t *filter,
+                               const mx_event_row_t *row, apr_hash_t *senders, apr_pool_t *pool)
 {
     const char *type = NULL;
     const mx_error_t *err = mx_room_page_allows(pyes, reader->server, filter, reader->room->room_id, row, pool);
@@ -45,8 +46,8 @@ static const mx_error_t *wants(int *pyes, const mx_room_reader_t *reader, const 
     return NULL;
 }
 
-static const mx_error_t *read_state(mx_room_context_t *context, const mx_room_reader_t *reader, const mx_event_filter_t *filter,
-                                    apr_pool_t *pool)
+static const mx_error_t *read_state(mx_room_context_t *context, const mx_room_reader_t *reader,
+                                    const mx_event_filter_t *filter, apr_pool_t *pool)
 {
     const mx_event_row_t *last = context->after.n ? &context->after.rows[context->after.n - 1] : context->event;
     mx_state_item_t *items = NULL;
@@ -54,7 +55,8 @@ static const mx_error_t *read_state(mx_room_context_t *context, const mx_room_re
     apr_hash_t *senders = senders_of(context, pool);
     const mx_error_t *err = NULL;
     int i, yes = 0, n = 0, nrows = 0;
-    apr_status_t rv = mx_store_state_load(&items, &n, reader->server->store, last->snap_after ? last->snap_after : last->snap_nid, pool);
+    apr_status_t rv = mx_store_state_load(&items, &n, reader->server->store,
+                                          last->snap_after ? last->snap_after : last->snap_nid, pool);
 
     nids = apr_palloc(pool, (n + 1) * sizeof(*nids));
     for (i = 0; rv == APR_SUCCESS && i < n; i++)
@@ -71,8 +73,8 @@ static const mx_error_t *read_state(mx_room_context_t *context, const mx_room_re
     return err;
 }
 
-const mx_error_t *mx_room_context_read(mx_room_context_t *out, const mx_room_reader_t *reader, const char *event_id, int limit,
-                                       const mx_event_filter_t *filter, apr_pool_t *pool)
+const mx_error_t *mx_room_context_read(mx_room_context_t *out, const mx_room_reader_t *reader, const char *event_id,
+                                       int limit, const mx_event_filter_t *filter, apr_pool_t *pool)
 {
     mx_room_context_t context = { 0 };
     const mx_error_t *err = mx_room_reader_event(&context.event, reader, event_id, pool);

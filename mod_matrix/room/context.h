@@ -12,8 +12,9 @@ typedef struct mx_room_context_t {
     apr_int64_t start, end;          /* ords of tokens */
 } mx_room_context_t;
 
-/** At most `limit` events around it, half of them before; the filter holds for all but the event itself. M_NOT_FOUND. */
-const mx_error_t *mx_room_context_read(mx_room_context_t *out, const mx_room_reader_t *reader, const char *event_id, int limit,
-                                       const mx_event_filter_t *filter, apr_pool_t *pool);
+/** At most `limit` events around it, half of them before; the filter holds for all but the event itself. M_NOT_FOUND.
+ */
+const mx_error_t *mx_room_context_read(mx_room_context_t *out, const mx_room_reader_t *reader, const char *event_id,
+                                       int limit, const mx_event_filter_t *filter, apr_pool_t *pool);
 
 #endif

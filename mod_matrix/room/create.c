@@ -22,7 +22,8 @@ static const mx_error_t *read_str(const char **pout, const mx_json_t *body, cons
     return NULL;
 }
 
-static const mx_error_t *read_container(mx_json_t **pout, const mx_json_t *body, const char *key, mx_json_type_e type, apr_pool_t *pool)
+static const mx_error_t *read_container(mx_json_t **pout, const mx_json_t *body, const char *key, mx_json_type_e type,
+                                        apr_pool_t *pool)
 {
     mx_json_t *value = mx_json_get(body, key);
 
@@ -51,7 +52,8 @@ static const mx_error_t *read_types(mx_room_wish_t *wish, const mx_json_t *body,
     if (!err && direct && !mx_json_is(direct, MX_JSON_BOOL))
         err = bad_json("is_direct", "true or false", pool);
     if (!err && mx_json_len(invite_3pid))
-        err = mx_error_make(pool, MX_E_FORBIDDEN, "This server invites nobody by e-mail or phone: it works with no identity server.");
+        err = mx_error_make(pool, MX_E_FORBIDDEN,
+                            "This server invites nobody by e-mail or phone: it works with no identity server.");
     wish->is_direct = mx_json_bool(direct, 0);
     return err;
 }
@@ -60,8 +62,11 @@ static const mx_error_t *read_types(mx_room_wish_t *wish, const mx_json_t *body,
 
 static const mx_error_t *check_words(mx_room_wish_t *wish, apr_pool_t *pool)
 {
-    static const struct { const char *name; mx_room_preset_e preset; } presets[] = {
-        { "private_chat", MX_PRESET_PRIVATE }, { "trusted_private_chat", MX_PRESET_TRUSTED }, { "public_chat", MX_PRESET_PUBLIC },
+    static const struct { const char *name; mx_room_preset_e preset;
+    } presets[] = {
+        {"private_chat", MX_PRESET_PRIVATE},
+        {"trusted_private_chat", MX_PRESET_TRUSTED},
+        {"public_chat", MX_PRESET_PUBLIC},
     };
     apr_size_t i;
 
@@ -76,7 +81,8 @@ static const mx_error_t *check_words(mx_room_wish_t *wish, apr_pool_t *pool)
         }
     }
     if (wish->preset_name)
-        return mx_error_make(pool, MX_E_INVALID_PARAM, "preset must be private_chat, trusted_private_chat or public_chat.");
+        return mx_error_make(pool, MX_E_INVALID_PARAM,
+                             "preset must be private_chat, trusted_private_chat or public_chat.");
     return NULL;
 }
 
@@ -84,9 +90,11 @@ static const mx_error_t *check_version(mx_room_wish_t *wish, const mx_server_t *
 {
     static const char *const by_setting[] = { "12", "11", "10" };   /* MatrixRoomVersion */
 
-    wish->version = mx_room_version_find(wish->version_name ? wish->version_name : by_setting[server->settings->room_version]);
+    wish->version =
+        mx_room_version_find(wish->version_name ? wish->version_name : by_setting[server->settings->room_version]);
     if (!wish->version || !wish->version->creatable)
-        return mx_error_make(pool, MX_E_UNSUPPORTED_ROOM_VERSION, "This server makes no rooms of version %s.", wish->version_name);
+        return mx_error_make(pool, MX_E_UNSUPPORTED_ROOM_VERSION, "This server makes no rooms of version %s.",
+                             wish->version_name);
     return NULL;
 }
 
@@ -137,7 +145,8 @@ static const mx_error_t *check_levels(const mx_json_t *levels, const char *name,
 
 static const mx_error_t *check_power_override(const mx_json_t *power, apr_pool_t *pool)
 {
-    static const char *const levels[] = { "ban", "events_default", "invite", "kick", "redact", "state_default", "users_default" };
+    static const char *const levels[] = {"ban",    "events_default", "invite",       "kick",
+                                         "redact", "state_default",  "users_default"};
     static const char *const maps[] = { "events", "notifications", "users" };
     const mx_error_t *err = NULL;
     const mx_json_t *value;
@@ -199,13 +208,15 @@ static const mx_error_t *check_invite(mx_room_wish_t *wish, mx_server_t *server,
 static const mx_error_t *check_sizes(const mx_room_wish_t *wish, apr_pool_t *pool)
 {
     if (mx_json_len(wish->initial_state) > MX_ROOM_CREATE_STATE_MAX)
-        return mx_error_make(pool, MX_E_TOO_LARGE, "initial_state may hold at most %d events.", MX_ROOM_CREATE_STATE_MAX);
+        return mx_error_make(pool, MX_E_TOO_LARGE, "initial_state may hold at most %d events.",
+                             MX_ROOM_CREATE_STATE_MAX);
     if (mx_json_len(wish->invite) > MX_ROOM_CREATE_INVITES_MAX)
         return mx_error_make(pool, MX_E_TOO_LARGE, "invite may hold at most %d users.", MX_ROOM_CREATE_INVITES_MAX);
     return NULL;
 }
 
-static const mx_error_t *read_wish(mx_room_wish_t *wish, mx_server_t *server, const mx_who_t *who, const mx_json_t *body, apr_pool_t *pool)
+static const mx_error_t *read_wish(mx_room_wish_t *wish, mx_server_t *server, const mx_who_t *who,
+                                   const mx_json_t *body, apr_pool_t *pool)
 {
     const mx_error_t *err = read_types(wish, body, pool);
 
@@ -222,7 +233,8 @@ static const mx_error_t *read_wish(mx_room_wish_t *wish, mx_server_t *server, co
     return err;
 }
 
-const mx_error_t *mx_room_create(const char **proom_id, mx_server_t *server, const mx_who_t *who, const mx_json_t *body, apr_pool_t *pool)
+const mx_error_t *mx_room_create(const char **proom_id, mx_server_t *server, const mx_who_t *who, const mx_json_t *body,
+                                 apr_pool_t *pool)
 {
     mx_room_wish_t wish = { 0 };
     mx_room_drafts_t drafts = { 0 };

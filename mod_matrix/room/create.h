@@ -31,7 +31,7 @@ typedef struct mx_room_drafts_t {
 } mx_room_drafts_t;
 
 /** The events in the order of the specification. CS-API: POST /createRoom. */
-const mx_error_t *mx_room_create_drafts(mx_room_drafts_t *out, mx_server_t *server, const char *creator, const mx_room_wish_t *wish,
-                                        apr_pool_t *pool);
+const mx_error_t *mx_room_create_drafts(mx_room_drafts_t *out, mx_server_t *server, const char *creator,
+                                        const mx_room_wish_t *wish, apr_pool_t *pool);
 
 #endif

@@ -113,7 +113,8 @@ static mx_json_t *power_users(const building_t *b)
 static mx_json_t *power_events(const building_t *b)
 {
     static const char *const moderator[] = { "m.room.avatar", "m.room.canonical_alias", "m.room.name" };
-    static const char *const admin[] = { "m.room.encryption", "m.room.history_visibility", "m.room.power_levels", "m.room.server_acl" };
+    static const char *const admin[] = {"m.room.encryption", "m.room.history_visibility", "m.room.power_levels",
+                                        "m.room.server_acl"};
     mx_json_t *events = mx_json_new_object(b->pool);
     apr_size_t i;
 
@@ -121,7 +122,8 @@ static mx_json_t *power_events(const building_t *b)
         mx_json_set_int(events, moderator[i], LEVEL_MODERATOR);
     for (i = 0; i < sizeof(admin) / sizeof(admin[0]); i++)
         mx_json_set_int(events, admin[i], LEVEL_ADMIN);
-    mx_json_set_int(events, "m.room.tombstone", b->wish->version->privileged_creators ? LEVEL_ABOVE_ADMIN : LEVEL_ADMIN);
+    mx_json_set_int(events, "m.room.tombstone",
+                    b->wish->version->privileged_creators ? LEVEL_ABOVE_ADMIN : LEVEL_ADMIN);
     return events;
 }
 
@@ -166,7 +168,8 @@ static void add_initial_state(building_t *b)
         const mx_json_t *item = mx_json_at(b->wish->initial_state, i);
         const char *type = mx_json_get_str(item, "type"), *key = mx_json_get_str(item, "state_key");
         int plain = !key || !*key;
-        if (plain && ((b->wish->name && mx_str_eq(type, "m.room.name")) || (b->wish->topic && mx_str_eq(type, "m.room.topic"))))
+        if (plain &&
+            ((b->wish->name && mx_str_eq(type, "m.room.name")) || (b->wish->topic && mx_str_eq(type, "m.room.topic"))))
             continue;
         add(b, type, key ? key : "", mx_json_get(item, "content"));
     }
@@ -175,7 +178,8 @@ static void add_initial_state(building_t *b)
 /** CS-API: m.room.topic: the plain form, and the same as text/plain of m.topic. */
 static void add_topic(building_t *b)
 {
-    mx_json_t *content = mx_json_new_object(b->pool), *block = mx_json_new_object(b->pool), *texts = mx_json_new_array(b->pool);
+    mx_json_t *content = mx_json_new_object(b->pool), *block = mx_json_new_object(b->pool),
+              *texts = mx_json_new_array(b->pool);
     mx_json_t *text = mx_json_new_object(b->pool);
 
     mx_json_set_str(text, "body", b->wish->topic);
@@ -200,8 +204,8 @@ static const mx_error_t *add_member(building_t *b, mx_membership_e membership, c
     return NULL;
 }
 
-const mx_error_t *mx_room_create_drafts(mx_room_drafts_t *out, mx_server_t *server, const char *creator, const mx_room_wish_t *wish,
-                                        apr_pool_t *pool)
+const mx_error_t *mx_room_create_drafts(mx_room_drafts_t *out, mx_server_t *server, const char *creator,
+                                        const mx_room_wish_t *wish, apr_pool_t *pool)
 {
     building_t b = { .server = server, .creator = creator, .wish = wish, .pool = pool };
     apr_size_t max = OWN_EVENTS + mx_json_len(wish->initial_state) + wish->ninvitees;

@@ -13,9 +13,14 @@
 
 /* what an entry is made of, in the order of entry_t.content */
 enum { OF_CREATE, OF_NAME, OF_TOPIC, OF_ALIAS, OF_AVATAR, OF_JOIN_RULES, OF_HISTVIS, OF_GUESTS, OF_COUNT };
-static const char *const entry_types[OF_COUNT] = { "m.room.create", "m.room.name", "m.room.topic", "m.room.canonical_alias",
-                                                   "m.room.avatar", "m.room.join_rules", "m.room.history_visibility",
-                                                   "m.room.guest_access" };
+static const char *const entry_types[OF_COUNT] = {"m.room.create",
+                                                  "m.room.name",
+                                                  "m.room.topic",
+                                                  "m.room.canonical_alias",
+                                                  "m.room.avatar",
+                                                  "m.room.join_rules",
+                                                  "m.room.history_visibility",
+                                                  "m.room.guest_access"};
 
 /** A listed room with the contents of its state. */
 typedef struct entry_t {
@@ -50,9 +55,10 @@ static const mx_error_t *parse_token(listing_t *l)
     if (!since)
         return NULL;
     dot = strchr(since, '.');
-    if ((since[0] != 'n' && since[0] != 'p') || !dot
-        || mx_str_to_int64(&l->from.joined, apr_pstrmemdup(l->pool, since + 1, dot - since - 1), 0, APR_INT32_MAX) != APR_SUCCESS
-        || mx_str_to_int64(&l->from.room_nid, dot + 1, 0, APR_INT64_MAX) != APR_SUCCESS)
+    if ((since[0] != 'n' && since[0] != 'p') || !dot ||
+        mx_str_to_int64(&l->from.joined, apr_pstrmemdup(l->pool, since + 1, dot - since - 1), 0, APR_INT32_MAX) !=
+            APR_SUCCESS ||
+        mx_str_to_int64(&l->from.room_nid, dot + 1, 0, APR_INT64_MAX) != APR_SUCCESS)
         return mx_error_make(l->pool, MX_E_INVALID_PARAM, "since is not a token of this directory.");
     l->dir = since[0] == 'n' ? MX_DIR_FORWARD : MX_DIR_BACKWARD;
     l->begun = 1;
@@ -83,8 +89,9 @@ static const char *text_of(const entry_t *entry, int what, const char *key)
 
 static int fits_term(const entry_t *entry, const char *term)
 {
-    return !term || !*term || holds(text_of(entry, OF_NAME, "name"), term) || holds(text_of(entry, OF_TOPIC, "topic"), term)
-           || holds(text_of(entry, OF_ALIAS, "alias"), term) || mx_str_eq(entry->row.room_id, term);
+    return !term || !*term || holds(text_of(entry, OF_NAME, "name"), term) ||
+           holds(text_of(entry, OF_TOPIC, "topic"), term) || holds(text_of(entry, OF_ALIAS, "alias"), term) ||
+           mx_str_eq(entry->row.room_id, term);
 }
 
 /** A null in the list stands for rooms without a type. */
@@ -162,7 +169,8 @@ static const mx_error_t *read_batch(int *pread, listing_t *l, int wanted)
     entry_t *entries;
     const mx_error_t *err;
     int i, n = 0;
-    apr_status_t rv = mx_store_directory_list(&rows, &n, l->server->store, l->begun ? &l->from : NULL, l->dir, wanted, l->pool);
+    apr_status_t rv =
+        mx_store_directory_list(&rows, &n, l->server->store, l->begun ? &l->from : NULL, l->dir, wanted, l->pool);
 
     if (rv != APR_SUCCESS)
         return mx_server_store_error(rv, "reading the room directory", l->pool);
@@ -247,7 +255,8 @@ static void write_tokens(mx_json_writer_t *w, const listing_t *l)
         mx_jw_key_str(w, "prev_batch", format_token('p', first, l->pool));
 }
 
-const mx_error_t *mx_room_directory_write(mx_json_writer_t *w, mx_server_t *server, const mx_room_directory_ask_t *ask, apr_pool_t *pool)
+const mx_error_t *mx_room_directory_write(mx_json_writer_t *w, mx_server_t *server, const mx_room_directory_ask_t *ask,
+                                          apr_pool_t *pool)
 {
     listing_t l = { .server = server, .ask = ask, .dir = MX_DIR_FORWARD, .pool = pool };
     apr_int64_t total = 0;
@@ -298,13 +307,16 @@ static const mx_error_t *check_power(mx_server_t *server, const mx_who_t *who, m
         err = mx_room_power(&power, server, room, pool);
     if (err || who->admin)
         return err;
-    if (membership != MX_MEMBERSHIP_JOIN || mx_power_user(power, who->user_id) < mx_power_event(power, "m.room.canonical_alias", 1))
-        return mx_error_make(pool, MX_E_FORBIDDEN, "You may not change whether %s is listed: that takes the power to set its alias.",
+    if (membership != MX_MEMBERSHIP_JOIN ||
+        mx_power_user(power, who->user_id) < mx_power_event(power, "m.room.canonical_alias", 1))
+        return mx_error_make(pool, MX_E_FORBIDDEN,
+                             "You may not change whether %s is listed: that takes the power to set its alias.",
                              room->room_id);
     return NULL;
 }
 
-const mx_error_t *mx_room_directory_set(mx_server_t *server, const mx_who_t *who, const char *room_id, int published, apr_pool_t *pool)
+const mx_error_t *mx_room_directory_set(mx_server_t *server, const mx_who_t *who, const char *room_id, int published,
+                                        apr_pool_t *pool)
 {
     mx_room_t *room;
     const mx_error_t *err = mx_room_get(&room, server, room_id, 0, pool);

@@ -19,11 +19,13 @@ typedef struct mx_room_directory_ask_t {
 } mx_room_directory_ask_t;
 
 /** Writes the answer of publicRooms as one object. M_INVALID_PARAM for a `since` that is not ours. */
-const mx_error_t *mx_room_directory_write(mx_json_writer_t *w, mx_server_t *server, const mx_room_directory_ask_t *ask, apr_pool_t *pool);
+const mx_error_t *mx_room_directory_write(mx_json_writer_t *w, mx_server_t *server, const mx_room_directory_ask_t *ask,
+                                          apr_pool_t *pool);
 
 /** Whether a room is listed; M_NOT_FOUND for an unknown one. */
 const mx_error_t *mx_room_directory_get(int *ppublished, mx_server_t *server, const char *room_id, apr_pool_t *pool);
 /** Lists a room, or no longer: for members who may set its canonical alias, and administrators. */
-const mx_error_t *mx_room_directory_set(mx_server_t *server, const mx_who_t *who, const char *room_id, int published, apr_pool_t *pool);
+const mx_error_t *mx_room_directory_set(mx_server_t *server, const mx_who_t *who, const char *room_id, int published,
+                                        apr_pool_t *pool);
 
 #endif

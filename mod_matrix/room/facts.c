@@ -7,7 +7,8 @@
 #include <apr_hash.h>
 #include <stdint.h>
 
-/** Key of a cached answer: what state a snapshot has at a (type, state_key). The value is the answer + 1 as a pointer. */
+/** Key of a cached answer: what state a snapshot has at a (type, state_key). The value is the answer + 1 as a pointer.
+ */
 typedef struct fact_key_t {
     apr_int64_t snap_nid, skey_nid;
 } fact_key_t;
@@ -166,7 +167,8 @@ static int read_histvis(const mx_event_row_t *row, apr_pool_t *pool)
 }
 
 /** The question about (type, state_key); answers at once with `absent` where no room ever had such state. */
-static const mx_error_t *answer(int *out, question_t *q, const char *type, const char *state_key, const apr_int64_t *snaps, int n)
+static const mx_error_t *answer(int *out, question_t *q, const char *type, const char *state_key,
+                                const apr_int64_t *snaps, int n)
 {
     int i;
     apr_status_t rv = mx_server_skey_nid_find(&q->skey_nid, q->server, type, state_key, q->pool);
@@ -180,7 +182,8 @@ static const mx_error_t *answer(int *out, question_t *q, const char *type, const
     return NULL;
 }
 
-const mx_error_t *mx_room_facts_histvis(mx_histvis_e *out, mx_server_t *server, const apr_int64_t *snaps, int n, apr_pool_t *pool)
+const mx_error_t *mx_room_facts_histvis(mx_histvis_e *out, mx_server_t *server, const apr_int64_t *snaps, int n,
+                                        apr_pool_t *pool)
 {
     question_t q = { server, 0, MX_HISTVIS_SHARED, read_histvis, pool };
     int i, *answers = apr_palloc(pool, (n + 1) * sizeof(*answers));

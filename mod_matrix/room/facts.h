@@ -16,7 +16,8 @@
 mx_cache_t *mx_room_facts_create(apr_pool_t *pool);
 
 /** History visibility in each of the snapshots (0: no state yet); SHARED where none was set. At most two queries. */
-const mx_error_t *mx_room_facts_histvis(mx_histvis_e *out, mx_server_t *server, const apr_int64_t *snaps, int n, apr_pool_t *pool);
+const mx_error_t *mx_room_facts_histvis(mx_histvis_e *out, mx_server_t *server, const apr_int64_t *snaps, int n,
+                                        apr_pool_t *pool);
 /** A user's membership in each of the snapshots. At most two queries. */
 const mx_error_t *mx_room_facts_membership(mx_membership_e *out, mx_server_t *server, const apr_int64_t *snaps, int n,
                                            const char *user_id, apr_pool_t *pool);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Memberships: join, invite, leave, kick, ban, unban, knock. CS-API: room membership. The auth rules decide in room/send.c. */
+/* Memberships: join, invite, leave, kick, ban, unban, knock. CS-API: room membership. The auth rules decide further on. */
 #include "room/member.h"
 
 #include "core/ident.h"
@@ -17,8 +17,8 @@ typedef struct change_t {
     apr_pool_t *pool;
 } change_t;
 
-const mx_error_t *mx_room_member_content(mx_json_t **pcontent, mx_server_t *server, mx_membership_e membership, const char *user_id,
-                                         const char *reason, apr_pool_t *pool)
+const mx_error_t *mx_room_member_content(mx_json_t **pcontent, mx_server_t *server, mx_membership_e membership,
+                                         const char *user_id, const char *reason, apr_pool_t *pool)
 {
     mx_json_t *content = mx_json_new_object(pool);
     const char *displayname = NULL, *avatar_url = NULL;
@@ -36,13 +36,15 @@ const mx_error_t *mx_room_member_content(mx_json_t **pcontent, mx_server_t *serv
     return NULL;
 }
 
-const mx_error_t *mx_room_member_invitable(mx_server_t *server, const char *user_id, mx_errcode_e unknown, apr_pool_t *pool)
+const mx_error_t *mx_room_member_invitable(mx_server_t *server, const char *user_id, mx_errcode_e unknown,
+                                           apr_pool_t *pool)
 {
     int exists = 0;
     const mx_error_t *err;
 
     if (!mx_ident_is_local(user_id, server->name))
-        return mx_error_make(pool, MX_E_FORBIDDEN, "%s cannot be invited: this server does not reach other servers.", user_id);
+        return mx_error_make(pool, MX_E_FORBIDDEN, "%s cannot be invited: this server does not reach other servers.",
+                             user_id);
     err = mx_user_exists(&exists, server, user_id, pool);
     if (!err && !exists)
         err = mx_error_make(pool, unknown, "There is no user %s.", user_id);
@@ -189,15 +191,18 @@ static const mx_error_t *prepare_unban(change_t *c)
 static const mx_error_t *prepare_knock(change_t *c)
 {
     if (c->target == MX_MEMBERSHIP_JOIN || c->target == MX_MEMBERSHIP_INVITE || c->target == MX_MEMBERSHIP_BAN)
-        return mx_error_make(c->pool, MX_E_FORBIDDEN, "You cannot knock on %s: you are in it, invited or banned.", c->room->room_id);
+        return mx_error_make(c->pool, MX_E_FORBIDDEN, "You cannot knock on %s: you are in it, invited or banned.",
+                             c->room->room_id);
     if (!c->room->version->knock)
-        return mx_error_make(c->pool, MX_E_FORBIDDEN, "Rooms of version %s cannot be knocked on.", c->room->version->name);
+        return mx_error_make(c->pool, MX_E_FORBIDDEN, "Rooms of version %s cannot be knocked on.",
+                             c->room->version->name);
     return c->target == MX_MEMBERSHIP_KNOCK ? NULL : set_content(c, MX_MEMBERSHIP_KNOCK, c->ask->target);
 }
 
 static const mx_error_t *(*const prepare[])(change_t *) = {
-    [MX_ROOM_JOIN] = prepare_join, [MX_ROOM_INVITE] = prepare_invite, [MX_ROOM_LEAVE] = prepare_leave, [MX_ROOM_KICK] = prepare_kick,
-    [MX_ROOM_BAN] = prepare_ban, [MX_ROOM_UNBAN] = prepare_unban, [MX_ROOM_KNOCK] = prepare_knock,
+    [MX_ROOM_JOIN] = prepare_join,   [MX_ROOM_INVITE] = prepare_invite, [MX_ROOM_LEAVE] = prepare_leave,
+    [MX_ROOM_KICK] = prepare_kick,   [MX_ROOM_BAN] = prepare_ban,       [MX_ROOM_UNBAN] = prepare_unban,
+    [MX_ROOM_KNOCK] = prepare_knock,
 };
 
 static void add_extra(mx_json_t *content, const mx_json_t *extra)
@@ -213,13 +218,15 @@ static void add_extra(mx_json_t *content, const mx_json_t *extra)
 static const mx_error_t *send_member(const change_t *c)
 {
     const char *event_id;
-    mx_room_draft_t draft = { .sender = c->ask->actor, .type = "m.room.member", .state_key = c->ask->target, .content = c->content };
+    mx_room_draft_t draft = {
+        .sender = c->ask->actor, .type = "m.room.member", .state_key = c->ask->target, .content = c->content};
 
     add_extra(c->content, c->ask->extra);
     return mx_room_send(&event_id, c->server, c->room->room_id, &draft, 1, c->pool);
 }
 
-const mx_error_t *mx_room_member_change(mx_server_t *server, const char *room_id, const mx_room_member_change_t *change, apr_pool_t *pool)
+const mx_error_t *mx_room_member_change(mx_server_t *server, const char *room_id, const mx_room_member_change_t *change,
+                                        apr_pool_t *pool)
 {
     change_t c = { .server = server, .ask = change, .pool = pool };
     const mx_error_t *err = mx_room_get(&c.room, server, room_id, 1, pool);
@@ -238,8 +245,8 @@ const mx_error_t *mx_room_member_change(mx_server_t *server, const char *room_id
 /* ---- all rooms of a user ---- */
 
 /** Sends one member event for the user himself into each room where he has that membership; goes on after a failure. */
-static const mx_error_t *send_everywhere(mx_server_t *server, const char *user_id, mx_membership_e now, const mx_json_t *content,
-                                         apr_pool_t *pool)
+static const mx_error_t *send_everywhere(mx_server_t *server, const char *user_id, mx_membership_e now,
+                                         const mx_json_t *content, apr_pool_t *pool)
 {
     mx_room_draft_t draft = { .sender = user_id, .type = "m.room.member", .state_key = user_id, .content = content };
     const mx_error_t *err, *first = NULL;

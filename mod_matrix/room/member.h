@@ -11,15 +11,17 @@
 #define MX_ROOM_AUTHORISERS_MAX 1000
 
 /** A member content with the user's profile in it (local users), and the reason unless NULL. */
-const mx_error_t *mx_room_member_content(mx_json_t **pcontent, mx_server_t *server, mx_membership_e membership, const char *user_id,
-                                         const char *reason, apr_pool_t *pool);
-/** NULL if the user can be invited by this server: M_FORBIDDEN for one of another server, `unknown` for a local one that is not there. */
-const mx_error_t *mx_room_member_invitable(mx_server_t *server, const char *user_id, mx_errcode_e unknown, apr_pool_t *pool);
+const mx_error_t *mx_room_member_content(mx_json_t **pcontent, mx_server_t *server, mx_membership_e membership,
+                                         const char *user_id, const char *reason, apr_pool_t *pool);
+/** NULL if the user can be invited by this server: M_FORBIDDEN for one of another server, `unknown` for a local one
+ * that is not there. */
+const mx_error_t *mx_room_member_invitable(mx_server_t *server, const char *user_id, mx_errcode_e unknown,
+                                           apr_pool_t *pool);
 /**
- * Who lets the user into a restricted room that he is not invited to. M_FORBIDDEN if no condition of the join rules is met,
- * or nobody here may invite. CS-API: restricted rooms.
+ * Who lets the user into a restricted room that he is not invited to. M_FORBIDDEN if no condition of the join rules is
+ * met, or nobody here may invite. CS-API: restricted rooms.
  */
-const mx_error_t *mx_room_member_authoriser(const char **puser_id, mx_server_t *server, mx_room_t *room, const mx_event_t *join_rules,
-                                            const char *user_id, apr_pool_t *pool);
+const mx_error_t *mx_room_member_authoriser(const char **puser_id, mx_server_t *server, mx_room_t *room,
+                                            const mx_event_t *join_rules, const char *user_id, apr_pool_t *pool);
 
 #endif

@@ -93,8 +93,8 @@ static int has_url(const mx_event_row_t *row, apr_pool_t *pool)
     return value.len > 0 && value.p[0] == '"';
 }
 
-const mx_error_t *mx_room_page_allows(int *pyes, mx_server_t *server, const mx_event_filter_t *filter, const char *room_id,
-                                      const mx_event_row_t *row, apr_pool_t *pool)
+const mx_error_t *mx_room_page_allows(int *pyes, mx_server_t *server, const mx_event_filter_t *filter,
+                                      const char *room_id, const mx_event_row_t *row, apr_pool_t *pool)
 {
     const char *type = NULL, *sender = NULL;
     apr_status_t rv;
@@ -133,7 +133,8 @@ static void advance(reading_t *r, apr_int64_t last_ord)
         r->page.end = r->range.after_ord = last_ord;
 }
 
-/** Takes the visible and wished ones of a batch until the page is full; *pfull says that it stopped before the batch's end. */
+/** Takes the visible and wished ones of a batch until the page is full; *pfull says that it stopped before the batch's
+ * end. */
 static const mx_error_t *take(int *pfull, reading_t *r, const mx_store_page_t *batch)
 {
     unsigned char *visible = apr_pcalloc(r->pool, batch->n + 1);
@@ -212,9 +213,11 @@ static void set_start(reading_t *r)
         r->page.start = r->ask->dir == MX_DIR_BACKWARD ? r->ask->reader->room->last_stream : 0;
 }
 
-const mx_error_t *mx_room_page_read(mx_room_page_t *out, mx_server_t *server, const mx_room_page_ask_t *ask, apr_pool_t *pool)
+const mx_error_t *mx_room_page_read(mx_room_page_t *out, mx_server_t *server, const mx_room_page_ask_t *ask,
+                                    apr_pool_t *pool)
 {
-    reading_t r = { .server = server, .ask = ask, .open = !ask->filter || mx_event_filter_is_open(ask->filter), .pool = pool };
+    reading_t r = {
+        .server = server, .ask = ask, .open = !ask->filter || mx_event_filter_is_open(ask->filter), .pool = pool};
     const mx_error_t *err = NULL;
     int done = 0;
 
@@ -235,7 +238,8 @@ const mx_error_t *mx_room_page_read(mx_room_page_t *out, mx_server_t *server, co
 /* ---- lazy loading ---- */
 
 /** The skey nids of (m.room.member, sender) of all senders of the rows, each once. */
-static const mx_error_t *sender_skeys(apr_int64_t **pskeys, int *pn, mx_server_t *server, const mx_event_row_t *rows, int n, apr_pool_t *pool)
+static const mx_error_t *sender_skeys(apr_int64_t **pskeys, int *pn, mx_server_t *server, const mx_event_row_t *rows,
+                                      int n, apr_pool_t *pool)
 {
     apr_hash_t *seen = apr_hash_make(pool);
     apr_int64_t *skeys = apr_palloc(pool, (n + 1) * sizeof(*skeys));

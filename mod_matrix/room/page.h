@@ -37,13 +37,14 @@ typedef struct mx_room_page_t {
     int more;                        /* something may lie beyond `end` */
 } mx_room_page_t;
 
-const mx_error_t *mx_room_page_read(mx_room_page_t *out, mx_server_t *server, const mx_room_page_ask_t *ask, apr_pool_t *pool);
+const mx_error_t *mx_room_page_read(mx_room_page_t *out, mx_server_t *server, const mx_room_page_ask_t *ask,
+                                    apr_pool_t *pool);
 
 /** The member events, in a snapshot, of all who sent one of the rows: what lazy loading adds to a page. */
 const mx_error_t *mx_room_page_members(mx_event_row_t **prows, int *pn, mx_server_t *server, apr_int64_t snap_nid,
                                        const mx_event_row_t *rows, int n, apr_pool_t *pool);
 /** 1 if the filter lets the event pass. */
-const mx_error_t *mx_room_page_allows(int *pyes, mx_server_t *server, const mx_event_filter_t *filter, const char *room_id,
-                                      const mx_event_row_t *row, apr_pool_t *pool);
+const mx_error_t *mx_room_page_allows(int *pyes, mx_server_t *server, const mx_event_filter_t *filter,
+                                      const char *room_id, const mx_event_row_t *row, apr_pool_t *pool);
 
 #endif

@@ -5,11 +5,12 @@
 #include "room/facts.h"
 #include "store/member_list.h"
 
-/** Member events looked at, newest first, for the last join of one who is not joined (an invitation declined again and again). */
+/** Member events looked at, newest first, for the last join of one who is not joined (an invitation declined again and
+ * again). */
 #define DEPARTURE_CHAIN_MAX 64
 
-const mx_error_t *mx_room_departure(mx_room_departure_t *out, mx_server_t *server, apr_int64_t room_nid, apr_int64_t user_nid,
-                                    apr_pool_t *pool)
+const mx_error_t *mx_room_departure(mx_room_departure_t *out, mx_server_t *server, apr_int64_t room_nid,
+                                    apr_int64_t user_nid, apr_pool_t *pool)
 {
     mx_event_row_t *rows = NULL;
     int i, n = 0;
@@ -40,7 +41,8 @@ static const mx_error_t *is_world_readable(int *pyes, mx_server_t *server, mx_ro
     const mx_error_t *err = mx_room_state_get(&event, server, room, "m.room.history_visibility", "", pool);
 
     if (!err)
-        *pyes = event && mx_histvis_parse(mx_json_get_str(mx_event_content(event), "history_visibility")) == MX_HISTVIS_WORLD_READABLE;
+        *pyes = event && mx_histvis_parse(mx_json_get_str(mx_event_content(event), "history_visibility")) ==
+                             MX_HISTVIS_WORLD_READABLE;
     return err;
 }
 
@@ -70,8 +72,8 @@ static const mx_error_t *limit_to_departure(mx_room_reader_t *reader, apr_pool_t
     return NULL;
 }
 
-const mx_error_t *mx_room_reader_open(mx_room_reader_t **preader, mx_server_t *server, const mx_who_t *who, const char *room_id,
-                                      apr_pool_t *pool)
+const mx_error_t *mx_room_reader_open(mx_room_reader_t **preader, mx_server_t *server, const mx_who_t *who,
+                                      const char *room_id, apr_pool_t *pool)
 {
     mx_room_reader_t *reader = apr_pcalloc(pool, sizeof(*reader));
     /* fresh: what another child just answered to this user holds here too */
@@ -98,7 +100,8 @@ const mx_error_t *mx_room_reader_open(mx_room_reader_t **preader, mx_server_t *s
     return err;
 }
 
-const mx_error_t *mx_room_reader_event(mx_event_row_t **prow, const mx_room_reader_t *reader, const char *event_id, apr_pool_t *pool)
+const mx_error_t *mx_room_reader_event(mx_event_row_t **prow, const mx_room_reader_t *reader, const char *event_id,
+                                       apr_pool_t *pool)
 {
     static const int unseen = MX_EVENT_FLAG_REJECTED | MX_EVENT_FLAG_SOFT_FAILED | MX_EVENT_FLAG_OUTLIER;
     const mx_who_t *who = reader->who;
@@ -110,7 +113,8 @@ const mx_error_t *mx_room_reader_event(mx_event_row_t **prow, const mx_room_read
     if (rv != APR_SUCCESS && rv != MX_STORE_NONE)
         return mx_server_store_error(rv, "looking up an event", pool);
     if (rv == APR_SUCCESS && row->room_nid == reader->room->nid && !(row->flags & unseen))
-        err = mx_room_visibility(&visible, reader->server, row->room_nid, who ? who->user_nid : 0, who ? who->user_id : NULL, row, 1, pool);
+        err = mx_room_visibility(&visible, reader->server, row->room_nid, who ? who->user_nid : 0,
+                                 who ? who->user_id : NULL, row, 1, pool);
     if (!err && !visible)
         err = mx_error_make(pool, MX_E_NOT_FOUND, "There is no such event, or you may not see it.");
     if (!err)

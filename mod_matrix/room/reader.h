@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who reads a room, and how far: the gate before every read. CS-API: room history visibility. A member reads the room as
- * it is, one who left as it was then, anybody a room that is world_readable now. Which single events each may see is
+ * Who reads a room, and how far: the gate before every read. CS-API: room history visibility. A member reads the room
+ * as it is, one who left as it was then, anybody a room that is world_readable now. Which single events each may see is
  * mx_room_visibility()'s.
  */
 #ifndef MX_ROOM_READER_H
@@ -16,22 +16,23 @@ typedef struct mx_room_reader_t {
     mx_membership_e membership;      /* now */
     int whole;                       /* reads the room as it is now (joined, or world_readable) */
     apr_int64_t upto_ord;            /* last event that can be read: APR_INT64_MAX if `whole`, else that of leaving */
-    apr_int64_t snap_nid;            /* the state that can be read: the current one if `whole`, else the one after leaving */
+    apr_int64_t snap_nid; /* the state that can be read: the current one if `whole`, else the one after leaving */
 } mx_room_reader_t;
 
 /** M_FORBIDDEN for whoever may read nothing, also where there is no such room. `who` NULL: nobody in particular. */
-const mx_error_t *mx_room_reader_open(mx_room_reader_t **preader, mx_server_t *server, const mx_who_t *who, const char *room_id,
-                                      apr_pool_t *pool);
+const mx_error_t *mx_room_reader_open(mx_room_reader_t **preader, mx_server_t *server, const mx_who_t *who,
+                                      const char *room_id, apr_pool_t *pool);
 
 /** One event of the room that the reader may see; M_NOT_FOUND for every other. */
-const mx_error_t *mx_room_reader_event(mx_event_row_t **prow, const mx_room_reader_t *reader, const char *event_id, apr_pool_t *pool);
+const mx_error_t *mx_room_reader_event(mx_event_row_t **prow, const mx_room_reader_t *reader, const char *event_id,
+                                       apr_pool_t *pool);
 
 /** When a user who is not joined last was. */
 typedef struct mx_room_departure_t {
     apr_int64_t ord;                 /* of the event that ended it; 0: never joined */
     apr_int64_t snap_after;          /* state after that event */
 } mx_room_departure_t;
-const mx_error_t *mx_room_departure(mx_room_departure_t *out, mx_server_t *server, apr_int64_t room_nid, apr_int64_t user_nid,
-                                    apr_pool_t *pool);
+const mx_error_t *mx_room_departure(mx_room_departure_t *out, mx_server_t *server, apr_int64_t room_nid,
+                                    apr_int64_t user_nid, apr_pool_t *pool);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Joining restricted rooms: the conditions of the join rules, and who vouches for the join. CS-API: restricted rooms. */
+/* Joining restricted rooms: the conditions of the join rules, and who vouches for the join. CS-API: restricted rooms.
+ */
 #include "room/member.h"
 
 #include "core/ident.h"
@@ -7,7 +8,8 @@
 #include "store/member_list.h"
 
 /** 1 if the user is joined to the room that the condition names, as far as this server knows. */
-static const mx_error_t *condition_met(int *pyes, mx_server_t *server, const mx_json_t *condition, const char *user_id, apr_pool_t *pool)
+static const mx_error_t *condition_met(int *pyes, mx_server_t *server, const mx_json_t *condition, const char *user_id,
+                                       apr_pool_t *pool)
 {
     const char *room_id = mx_json_get_str(condition, "room_id");
     mx_membership_e membership;
@@ -26,7 +28,8 @@ static const mx_error_t *condition_met(int *pyes, mx_server_t *server, const mx_
     return err;
 }
 
-static const mx_error_t *any_condition_met(int *pyes, mx_server_t *server, const mx_json_t *allow, const char *user_id, apr_pool_t *pool)
+static const mx_error_t *any_condition_met(int *pyes, mx_server_t *server, const mx_json_t *allow, const char *user_id,
+                                           apr_pool_t *pool)
 {
     apr_size_t i, n = mx_json_is(allow, MX_JSON_ARRAY) ? mx_json_len(allow) : 0;
     const mx_error_t *err = NULL;
@@ -37,17 +40,19 @@ static const mx_error_t *any_condition_met(int *pyes, mx_server_t *server, const
     return err;
 }
 
-const mx_error_t *mx_room_member_authoriser(const char **puser_id, mx_server_t *server, mx_room_t *room, const mx_event_t *join_rules,
-                                            const char *user_id, apr_pool_t *pool)
+const mx_error_t *mx_room_member_authoriser(const char **puser_id, mx_server_t *server, mx_room_t *room,
+                                            const mx_event_t *join_rules, const char *user_id, apr_pool_t *pool)
 {
     const mx_power_t *power = NULL;
     const char **ids = NULL;
     int i, n = 0, met = 0;
-    const mx_error_t *err = any_condition_met(&met, server, mx_json_get(mx_event_content(join_rules), "allow"), user_id, pool);
+    const mx_error_t *err =
+        any_condition_met(&met, server, mx_json_get(mx_event_content(join_rules), "allow"), user_id, pool);
     apr_status_t rv;
 
     if (!err && !met)
-        err = mx_error_make(pool, MX_E_FORBIDDEN, "You are in none of the rooms whose members may join %s.", room->room_id);
+        err = mx_error_make(pool, MX_E_FORBIDDEN, "You are in none of the rooms whose members may join %s.",
+                            room->room_id);
     if (!err)
         err = mx_room_power(&power, server, room, pool);
     if (err)
@@ -61,5 +66,6 @@ const mx_error_t *mx_room_member_authoriser(const char **puser_id, mx_server_t *
             return NULL;
         }
     }
-    return mx_error_make(pool, MX_E_FORBIDDEN, "Nobody of this server in %s may invite, so none can let you in.", room->room_id);
+    return mx_error_make(pool, MX_E_FORBIDDEN, "Nobody of this server in %s may invite, so none can let you in.",
+                         room->room_id);
 }

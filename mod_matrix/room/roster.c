@@ -16,7 +16,8 @@ static apr_status_t snapshot_at(apr_int64_t *psnap, const mx_room_reader_t *read
 }
 
 /** Member events of a snapshot. */
-static apr_status_t events_of_snapshot(mx_event_row_t **prows, int *pn, mx_server_t *server, apr_int64_t snap_nid, apr_pool_t *pool)
+static apr_status_t events_of_snapshot(mx_event_row_t **prows, int *pn, mx_server_t *server, apr_int64_t snap_nid,
+                                       apr_pool_t *pool)
 {
     mx_state_item_t *items = NULL;
     apr_int64_t *nids;
@@ -33,8 +34,8 @@ static apr_status_t events_of_snapshot(mx_event_row_t **prows, int *pn, mx_serve
     return mx_store_member_events_among(prows, pn, server->store, nids, n, type_nid, pool);
 }
 
-const mx_error_t *mx_room_roster_events(mx_event_row_t **prows, int *pn, const mx_room_reader_t *reader, apr_int64_t at, int memberships,
-                                        apr_pool_t *pool)
+const mx_error_t *mx_room_roster_events(mx_event_row_t **prows, int *pn, const mx_room_reader_t *reader, apr_int64_t at,
+                                        int memberships, apr_pool_t *pool)
 {
     mx_event_row_t *rows = NULL;
     apr_int64_t snap_nid = 0;
@@ -84,7 +85,8 @@ static void write_joined(mx_json_writer_t *w, const mx_event_row_t *row, apr_poo
     mx_jw_end_object(w);
 }
 
-const mx_error_t *mx_room_roster_write_joined(mx_json_writer_t *w, mx_server_t *server, mx_room_t *room, apr_pool_t *pool)
+const mx_error_t *mx_room_roster_write_joined(mx_json_writer_t *w, mx_server_t *server, mx_room_t *room,
+                                              apr_pool_t *pool)
 {
     mx_event_row_t *rows = NULL;
     int i, n = 0;
@@ -99,7 +101,8 @@ const mx_error_t *mx_room_roster_write_joined(mx_json_writer_t *w, mx_server_t *
     return NULL;
 }
 
-const mx_error_t *mx_room_roster_rooms(const char ***pids, int *pn, mx_server_t *server, apr_int64_t user_nid, apr_pool_t *pool)
+const mx_error_t *mx_room_roster_rooms(const char ***pids, int *pn, mx_server_t *server, apr_int64_t user_nid,
+                                       apr_pool_t *pool)
 {
     apr_status_t rv = mx_store_member_rooms(pids, pn, server->store, user_nid, MX_MEMBERSHIP_JOIN, pool);
     return rv == APR_SUCCESS ? NULL : mx_server_store_error(rv, "reading the rooms of a user", pool);

@@ -5,8 +5,9 @@
 #include "store/member_list.h"
 
 /* CS-API: stripped state */
-static const char *const stripped_types[] = { "m.room.create", "m.room.join_rules", "m.room.name", "m.room.avatar", "m.room.topic",
-                                              "m.room.canonical_alias", "m.room.encryption" };
+static const char *const stripped_types[] = {"m.room.create",    "m.room.join_rules", "m.room.name",
+                                             "m.room.avatar",    "m.room.topic",      "m.room.canonical_alias",
+                                             "m.room.encryption"};
 #define STRIPPED_NTYPES (int)(sizeof(stripped_types) / sizeof(stripped_types[0]))
 
 /** CS-API: room summary: "the first 5 members of the room". */
@@ -23,7 +24,8 @@ static const mx_error_t *write_stripped(mx_json_writer_t *w, mx_server_t *server
     return err;
 }
 
-const mx_error_t *mx_room_stripped_state(mx_json_writer_t *w, mx_server_t *server, apr_int64_t room_nid, apr_int64_t user_nid, apr_pool_t *pool)
+const mx_error_t *mx_room_stripped_state(mx_json_writer_t *w, mx_server_t *server, apr_int64_t room_nid,
+                                         apr_int64_t user_nid, apr_pool_t *pool)
 {
     mx_room_t *room;
     const mx_event_t *member = NULL;
@@ -70,7 +72,8 @@ static const mx_error_t *has_name(int *pyes, mx_server_t *server, mx_room_t *roo
     return err;
 }
 
-static const mx_error_t *write_heroes(mx_json_writer_t *w, mx_server_t *server, apr_int64_t room_nid, apr_int64_t reader_nid, apr_pool_t *pool)
+static const mx_error_t *write_heroes(mx_json_writer_t *w, mx_server_t *server, apr_int64_t room_nid,
+                                      apr_int64_t reader_nid, apr_pool_t *pool)
 {
     const char **ids = NULL;
     int i, n = 0;
@@ -87,7 +90,8 @@ static const mx_error_t *write_heroes(mx_json_writer_t *w, mx_server_t *server, 
     return NULL;
 }
 
-const mx_error_t *mx_room_summary_write(mx_json_writer_t *w, mx_server_t *server, apr_int64_t room_nid, apr_int64_t reader_nid, apr_pool_t *pool)
+const mx_error_t *mx_room_summary_write(mx_json_writer_t *w, mx_server_t *server, apr_int64_t room_nid,
+                                        apr_int64_t reader_nid, apr_pool_t *pool)
 {
     mx_room_t *room;
     int named = 0;

@@ -71,8 +71,8 @@ static const mx_error_t *hide_of_room(mx_room_view_t *view, apr_int64_t room_nid
         if (view->rows[i].room_nid == room_nid && row)
             replaced[n++] = *row;
     }
-    err = mx_room_visibility(visible, view->server, room_nid, who ? who->user_nid : 0, who ? who->user_id : NULL, replaced, n,
-                             view->pool);
+    err = mx_room_visibility(visible, view->server, room_nid, who ? who->user_nid : 0, who ? who->user_id : NULL,
+                             replaced, n, view->pool);
     for (i = 0; !err && i < n; i++) {
         if (!visible[i])
             apr_hash_set(view->hidden, &replaced[i].nid, sizeof(replaced[i].nid), "");
@@ -138,8 +138,8 @@ static const mx_error_t *load_memberships(mx_room_view_t *view)
     return mx_room_facts_membership(view->memberships, view->server, snaps, view->n, view->who->user_id, view->pool);
 }
 
-const mx_error_t *mx_room_view_create(mx_room_view_t **pview, mx_server_t *server, const mx_who_t *who, const mx_event_row_t *rows,
-                                      int n, apr_time_t now, apr_pool_t *pool)
+const mx_error_t *mx_room_view_create(mx_room_view_t **pview, mx_server_t *server, const mx_who_t *who,
+                                      const mx_event_row_t *rows, int n, apr_time_t now, apr_pool_t *pool)
 {
     mx_room_view_t *view = apr_pcalloc(pool, sizeof(*view));
     const mx_error_t *err;
@@ -200,7 +200,8 @@ static mx_slice_t redaction_of(mx_room_view_t *view, const mx_event_row_t *redac
     mx_json_writer_t *w = mx_jw_create(view->pool);
     mx_event_unsigned_t uns = { .age_ms = age_ms(view, redaction) };
 
-    mx_event_write_raw(w, redaction->pdu, mx_store_event_id_unpack(redaction->id, view->pool), view->room_id, MX_FORMAT_SYNC, &uns);
+    mx_event_write_raw(w, redaction->pdu, mx_store_event_id_unpack(redaction->id, view->pool), view->room_id,
+                       MX_FORMAT_SYNC, &uns);
     return mx_buf_slice(w->buf);
 }
 
@@ -247,8 +248,9 @@ const mx_error_t *mx_room_view_write(mx_json_writer_t *w, mx_room_view_t *view, 
     return NULL;
 }
 
-const mx_error_t *mx_room_view_write_all(mx_json_writer_t *w, mx_server_t *server, const mx_who_t *who, const mx_event_row_t *rows,
-                                         int n, mx_event_format_e format, apr_time_t now, apr_pool_t *pool)
+const mx_error_t *mx_room_view_write_all(mx_json_writer_t *w, mx_server_t *server, const mx_who_t *who,
+                                         const mx_event_row_t *rows, int n, mx_event_format_e format, apr_time_t now,
+                                         apr_pool_t *pool)
 {
     mx_room_view_t *view = NULL;
     const mx_error_t *err = mx_room_view_create(&view, server, who, rows, n, now, pool);

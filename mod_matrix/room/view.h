@@ -6,8 +6,9 @@
 #include "room/room.h"
 
 /** Writes the rows as the elements of the array that `w` has open. */
-const mx_error_t *mx_room_view_write_all(mx_json_writer_t *w, mx_server_t *server, const mx_who_t *who, const mx_event_row_t *rows,
-                                         int n, mx_event_format_e format, apr_time_t now, apr_pool_t *pool);
+const mx_error_t *mx_room_view_write_all(mx_json_writer_t *w, mx_server_t *server, const mx_who_t *who,
+                                         const mx_event_row_t *rows, int n, mx_event_format_e format, apr_time_t now,
+                                         apr_pool_t *pool);
 /** Same with `unsigned.age` alone: for long lists of state, without further reads. */
 const mx_error_t *mx_room_view_write_plain(mx_json_writer_t *w, mx_server_t *server, const mx_event_row_t *rows, int n,
                                            mx_event_format_e format, apr_time_t now, apr_pool_t *pool);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which events a user may see. CS-API: room history visibility, server behaviour; the rules are core/history_visibility.c's. */
+/* Which events a user may see, by core/history_visibility.c's rules. CS-API: room history visibility. */
 #include "room/facts.h"
 #include "room/reader.h"
 
@@ -97,10 +97,17 @@ static const mx_error_t *load(int *pall, sight_t *s)
     return err;
 }
 
-const mx_error_t *mx_room_visibility(unsigned char *visible, mx_server_t *server, apr_int64_t room_nid, apr_int64_t user_nid,
-                                     const char *user_id, const mx_event_row_t *rows, int n, apr_pool_t *pool)
+const mx_error_t *mx_room_visibility(unsigned char *visible, mx_server_t *server, apr_int64_t room_nid,
+                                     apr_int64_t user_nid, const char *user_id, const mx_event_row_t *rows, int n,
+                                     apr_pool_t *pool)
 {
-    sight_t s = { .server = server, .user_nid = user_nid, .user_id = user_id, .rows = rows, .n = n, .now = MX_MEMBERSHIP_NONE, .pool = pool };
+    sight_t s = {.server = server,
+                 .user_nid = user_nid,
+                 .user_id = user_id,
+                 .rows = rows,
+                 .n = n,
+                 .now = MX_MEMBERSHIP_NONE,
+                 .pool = pool};
     const mx_error_t *err;
     int i, all = 0;
 

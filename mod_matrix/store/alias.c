@@ -25,7 +25,8 @@ MX_STMT(alias_find_all, "S",
         "select q.i, r.room_id from unnest($1::text[]) with ordinality q(alias, i)"
         " join room_alias a on a.alias = q.alias join room r on r.room_nid = a.room_nid");
 
-apr_status_t mx_store_alias_find_all(const char **ids_out, mx_store_t *store, const char *const *aliases, int n, apr_pool_t *pool)
+apr_status_t mx_store_alias_find_all(const char **ids_out, mx_store_t *store, const char *const *aliases, int n,
+                                     apr_pool_t *pool)
 {
     mx_rows_t *rows;
     int i;
@@ -69,7 +70,8 @@ apr_status_t mx_store_alias_delete(mx_store_t *store, const char *alias, apr_int
 
 MX_STMT(alias_of_room, "l", "select alias from room_alias where room_nid = $1::int8 order by alias");
 
-apr_status_t mx_store_alias_of_room(const char ***paliases, int *pn, mx_store_t *store, apr_int64_t room_nid, apr_pool_t *pool)
+apr_status_t mx_store_alias_of_room(const char ***paliases, int *pn, mx_store_t *store, apr_int64_t room_nid,
+                                    apr_pool_t *pool)
 {
     mx_rows_t *rows;
     const char **aliases;

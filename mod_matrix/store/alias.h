@@ -13,13 +13,15 @@ typedef struct mx_alias_row_t {
 /** MX_STORE_NONE. */
 apr_status_t mx_store_alias_find(mx_alias_row_t *out, mx_store_t *store, const char *alias, apr_pool_t *pool);
 /** Room ids of several aliases in one query: ids_out[i] is NULL for an unknown one. */
-apr_status_t mx_store_alias_find_all(const char **ids_out, mx_store_t *store, const char *const *aliases, int n, apr_pool_t *pool);
+apr_status_t mx_store_alias_find_all(const char **ids_out, mx_store_t *store, const char *const *aliases, int n,
+                                     apr_pool_t *pool);
 /** MX_STORE_DUPLICATE if it is taken. */
 apr_status_t mx_store_alias_insert(mx_store_t *store, const char *alias, apr_int64_t room_nid, apr_int64_t creator_nid,
                                    apr_int64_t created_ts, apr_pool_t *pool);
 /** MX_STORE_NONE. */
 apr_status_t mx_store_alias_delete(mx_store_t *store, const char *alias, apr_int64_t room_nid, apr_pool_t *pool);
 /** The aliases of a room, sorted. */
-apr_status_t mx_store_alias_of_room(const char ***paliases, int *pn, mx_store_t *store, apr_int64_t room_nid, apr_pool_t *pool);
+apr_status_t mx_store_alias_of_room(const char ***paliases, int *pn, mx_store_t *store, apr_int64_t room_nid,
+                                    apr_pool_t *pool);
 
 #endif

@@ -9,8 +9,8 @@ MX_STMT(directory_previous, "lli",
         "select joined, room_nid, room_id from room where published and joined > 0"
         " and (-joined, room_nid) < (-$1::int8, $2::int8) order by joined, room_nid desc limit $3::int4");
 
-apr_status_t mx_store_directory_list(mx_directory_row_t **prows, int *pn, mx_store_t *store, const mx_directory_pos_t *from,
-                                     mx_dir_e dir, int limit, apr_pool_t *pool)
+apr_status_t mx_store_directory_list(mx_directory_row_t **prows, int *pn, mx_store_t *store,
+                                     const mx_directory_pos_t *from, mx_dir_e dir, int limit, apr_pool_t *pool)
 {
     const mx_directory_pos_t start = { APR_INT32_MAX, 0 };
     mx_stmt_t *stmt = dir == MX_DIR_FORWARD ? &directory_next : &directory_previous;
@@ -50,11 +50,12 @@ apr_status_t mx_store_directory_count(apr_int64_t *pcount, mx_store_t *store, ap
 
 MX_STMT(directory_state, "LS",
         "select " MX_EVENT_COLUMNS " from " MX_EVENT_FROM " join cur_state c on c.nid = e.nid"
-        " where c.room_nid = any($1::int8[]) and c.skey_nid in (select k.skey_nid from skey k join ev_type t on t.type_nid = k.type_nid"
+        " where c.room_nid = any($1::int8[]) and c.skey_nid in (select k.skey_nid from skey k join ev_type t on "
+        "t.type_nid = k.type_nid"
         "  where k.state_key = '' and t.type = any($2::text[]))");
 
-apr_status_t mx_store_directory_state(mx_event_row_t **prows, int *pn, mx_store_t *store, const apr_int64_t *room_nids, int nrooms,
-                                      const char *const *types, int ntypes, apr_pool_t *pool)
+apr_status_t mx_store_directory_state(mx_event_row_t **prows, int *pn, mx_store_t *store, const apr_int64_t *room_nids,
+                                      int nrooms, const char *const *types, int ntypes, apr_pool_t *pool)
 {
     mx_rows_t *rows;
     apr_status_t rv = mx_store_run(&rows, store, pool, &directory_state, room_nids, nrooms, types, ntypes);
@@ -76,7 +77,8 @@ apr_status_t mx_store_directory_is_published(int *ppublished, mx_store_t *store,
     return rv;
 }
 
-MX_STMT(directory_publish, "lo", "update room set published = $2::bool where room_nid = $1::int8 and published <> $2::bool");
+MX_STMT(directory_publish, "lo",
+        "update room set published = $2::bool where room_nid = $1::int8 and published <> $2::bool");
 
 apr_status_t mx_store_directory_publish(mx_store_t *store, apr_int64_t room_nid, int published, apr_pool_t *pool)
 {

@@ -6,7 +6,8 @@ MX_STMT(member_find, "ll",
         "select room_nid, user_nid, nid, stream, membership, forgotten from member"
         " where room_nid = $1::int8 and user_nid = $2::int8");
 
-apr_status_t mx_store_member_find(mx_member_row_t *out, mx_store_t *store, apr_int64_t room_nid, apr_int64_t user_nid, apr_pool_t *pool)
+apr_status_t mx_store_member_find(mx_member_row_t *out, mx_store_t *store, apr_int64_t room_nid, apr_int64_t user_nid,
+                                  apr_pool_t *pool)
 {
     mx_rows_t *rows;
     apr_status_t rv = mx_store_run(&rows, store, pool, &member_find, room_nid, user_nid);
@@ -25,7 +26,8 @@ apr_status_t mx_store_member_find(mx_member_row_t *out, mx_store_t *store, apr_i
 }
 
 /** Runs nothing: turns a result whose columns are MX_EVENT_COLUMNS into rows. */
-static apr_status_t read_events(mx_event_row_t **prows, int *pn, apr_status_t rv, const mx_rows_t *rows, apr_pool_t *pool)
+static apr_status_t read_events(mx_event_row_t **prows, int *pn, apr_status_t rv, const mx_rows_t *rows,
+                                apr_pool_t *pool)
 {
     if (rv == APR_SUCCESS)
         *pn = mx_store_event_read_all(prows, rows, pool);
@@ -57,8 +59,8 @@ MX_STMT(member_chain, "lli",
         "  where s.replaces is not null and c.steps < $3::int4)"
         " select " MX_EVENT_COLUMNS " from " MX_EVENT_FROM " join c on c.nid = e.nid order by c.steps");
 
-apr_status_t mx_store_member_chain(mx_event_row_t **prows, int *pn, mx_store_t *store, apr_int64_t room_nid, apr_int64_t user_nid,
-                                   int max, apr_pool_t *pool)
+apr_status_t mx_store_member_chain(mx_event_row_t **prows, int *pn, mx_store_t *store, apr_int64_t room_nid,
+                                   apr_int64_t user_nid, int max, apr_pool_t *pool)
 {
     mx_rows_t *rows = NULL;
     apr_status_t rv = mx_store_run(&rows, store, pool, &member_chain, room_nid, user_nid, max);
@@ -70,8 +72,8 @@ MX_STMT(member_rooms, "li",
         "select r.room_id from member m join room r on r.room_nid = m.room_nid"
         " where m.user_nid = $1::int8 and m.membership = $2::int4 and m.local order by r.room_id");
 
-apr_status_t mx_store_member_rooms(const char ***pids, int *pn, mx_store_t *store, apr_int64_t user_nid, mx_membership_e membership,
-                                   apr_pool_t *pool)
+apr_status_t mx_store_member_rooms(const char ***pids, int *pn, mx_store_t *store, apr_int64_t user_nid,
+                                   mx_membership_e membership, apr_pool_t *pool)
 {
     mx_rows_t *rows = NULL;
     apr_status_t rv = mx_store_run(&rows, store, pool, &member_rooms, user_nid, (int)membership);
@@ -83,8 +85,8 @@ MX_STMT(member_events, "li",
         "select " MX_EVENT_COLUMNS " from " MX_EVENT_FROM " join member m on m.nid = e.nid"
         " where m.room_nid = $1::int8 and (1 << m.membership) & $2::int4 <> 0 order by e.nid");
 
-apr_status_t mx_store_member_events(mx_event_row_t **prows, int *pn, mx_store_t *store, apr_int64_t room_nid, int memberships,
-                                    apr_pool_t *pool)
+apr_status_t mx_store_member_events(mx_event_row_t **prows, int *pn, mx_store_t *store, apr_int64_t room_nid,
+                                    int memberships, apr_pool_t *pool)
 {
     mx_rows_t *rows = NULL;
     apr_status_t rv = mx_store_run(&rows, store, pool, &member_events, room_nid, memberships);
@@ -96,8 +98,8 @@ MX_STMT(member_events_among, "Li",
         "select " MX_EVENT_COLUMNS " from " MX_EVENT_FROM
         " where e.nid = any($1::int8[]) and e.type_nid = $2::int4 order by e.nid");
 
-apr_status_t mx_store_member_events_among(mx_event_row_t **prows, int *pn, mx_store_t *store, const apr_int64_t *nids, int n,
-                                          int type_nid, apr_pool_t *pool)
+apr_status_t mx_store_member_events_among(mx_event_row_t **prows, int *pn, mx_store_t *store, const apr_int64_t *nids,
+                                          int n, int type_nid, apr_pool_t *pool)
 {
     mx_rows_t *rows = NULL;
     apr_status_t rv = mx_store_run(&rows, store, pool, &member_events_among, nids, n, type_nid);
@@ -109,7 +111,8 @@ MX_STMT(member_local_joined, "lii",
         "select x.mxid from member m join mxid x on x.user_nid = m.user_nid"
         " where m.room_nid = $1::int8 and m.membership = $2::int4 and m.local order by m.nid limit $3::int4");
 
-apr_status_t mx_store_member_local_joined(const char ***pids, int *pn, mx_store_t *store, apr_int64_t room_nid, int max, apr_pool_t *pool)
+apr_status_t mx_store_member_local_joined(const char ***pids, int *pn, mx_store_t *store, apr_int64_t room_nid, int max,
+                                          apr_pool_t *pool)
 {
     mx_rows_t *rows = NULL;
     apr_status_t rv = mx_store_run(&rows, store, pool, &member_local_joined, room_nid, (int)MX_MEMBERSHIP_JOIN, max);
@@ -122,10 +125,11 @@ MX_STMT(member_heroes, "llii",
         " where m.room_nid = $1::int8 and m.user_nid <> $2::int8 and (1 << m.membership) & $3::int4 <> 0"
         " order by m.nid limit $4::int4");
 
-apr_status_t mx_store_member_heroes(const char ***pids, int *pn, mx_store_t *store, apr_int64_t room_nid, apr_int64_t not_user_nid,
-                                    int gone, int max, apr_pool_t *pool)
+apr_status_t mx_store_member_heroes(const char ***pids, int *pn, mx_store_t *store, apr_int64_t room_nid,
+                                    apr_int64_t not_user_nid, int gone, int max, apr_pool_t *pool)
 {
-    int memberships = gone ? 1 << MX_MEMBERSHIP_LEAVE | 1 << MX_MEMBERSHIP_BAN : 1 << MX_MEMBERSHIP_JOIN | 1 << MX_MEMBERSHIP_INVITE;
+    int memberships =
+        gone ? 1 << MX_MEMBERSHIP_LEAVE | 1 << MX_MEMBERSHIP_BAN : 1 << MX_MEMBERSHIP_JOIN | 1 << MX_MEMBERSHIP_INVITE;
     mx_rows_t *rows = NULL;
     apr_status_t rv = mx_store_run(&rows, store, pool, &member_heroes, room_nid, not_user_nid, memberships, max);
 

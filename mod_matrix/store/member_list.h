@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who is in a room, in which rooms a user is, and how a user's membership came to be: reads of `member` and its events. */
+/* Who is in a room, in which rooms a user is, how a membership came to be: reads of `member` and its events. */
 #ifndef MX_STORE_MEMBER_LIST_H
 #define MX_STORE_MEMBER_LIST_H
 
@@ -14,27 +14,30 @@ typedef struct mx_member_row_t {
 } mx_member_row_t;
 
 /** A user's membership in a room; MX_STORE_NONE. */
-apr_status_t mx_store_member_find(mx_member_row_t *out, mx_store_t *store, apr_int64_t room_nid, apr_int64_t user_nid, apr_pool_t *pool);
+apr_status_t mx_store_member_find(mx_member_row_t *out, mx_store_t *store, apr_int64_t room_nid, apr_int64_t user_nid,
+                                  apr_pool_t *pool);
 /**
  * The member events of a user in a room, newest first, each replaced by the one before it: at most `max` of them.
  * None: *pn is 0.
  */
-apr_status_t mx_store_member_chain(mx_event_row_t **prows, int *pn, mx_store_t *store, apr_int64_t room_nid, apr_int64_t user_nid,
-                                   int max, apr_pool_t *pool);
+apr_status_t mx_store_member_chain(mx_event_row_t **prows, int *pn, mx_store_t *store, apr_int64_t room_nid,
+                                   apr_int64_t user_nid, int max, apr_pool_t *pool);
 /** The room ids of a local user's rooms with that membership, sorted. */
-apr_status_t mx_store_member_rooms(const char ***pids, int *pn, mx_store_t *store, apr_int64_t user_nid, mx_membership_e membership,
-                                   apr_pool_t *pool);
+apr_status_t mx_store_member_rooms(const char ***pids, int *pn, mx_store_t *store, apr_int64_t user_nid,
+                                   mx_membership_e membership, apr_pool_t *pool);
 /** The current member events of a room, oldest first; bit (1 << mx_membership_e) of `memberships` picks. */
-apr_status_t mx_store_member_events(mx_event_row_t **prows, int *pn, mx_store_t *store, apr_int64_t room_nid, int memberships,
-                                    apr_pool_t *pool);
+apr_status_t mx_store_member_events(mx_event_row_t **prows, int *pn, mx_store_t *store, apr_int64_t room_nid,
+                                    int memberships, apr_pool_t *pool);
 /** Those of the state events `nids` that have the type, oldest first. */
-apr_status_t mx_store_member_events_among(mx_event_row_t **prows, int *pn, mx_store_t *store, const apr_int64_t *nids, int n,
-                                          int type_nid, apr_pool_t *pool);
+apr_status_t mx_store_member_events_among(mx_event_row_t **prows, int *pn, mx_store_t *store, const apr_int64_t *nids,
+                                          int n, int type_nid, apr_pool_t *pool);
 /** User ids of the local members that are joined, longest first, at most `max`. */
-apr_status_t mx_store_member_local_joined(const char ***pids, int *pn, mx_store_t *store, apr_int64_t room_nid, int max, apr_pool_t *pool);
-/** User ids of members but for one, in the order they came, at most `max`: joined and invited ones, or (if `gone`) those who left or are banned. */
-apr_status_t mx_store_member_heroes(const char ***pids, int *pn, mx_store_t *store, apr_int64_t room_nid, apr_int64_t not_user_nid,
-                                    int gone, int max, apr_pool_t *pool);
+apr_status_t mx_store_member_local_joined(const char ***pids, int *pn, mx_store_t *store, apr_int64_t room_nid, int max,
+                                          apr_pool_t *pool);
+/** User ids of members but for one, in the order they came, at most `max`: joined and invited ones, or (if `gone`)
+ * those who left or are banned. */
+apr_status_t mx_store_member_heroes(const char ***pids, int *pn, mx_store_t *store, apr_int64_t room_nid,
+                                    apr_int64_t not_user_nid, int gone, int max, apr_pool_t *pool);
 /** POST /forget: marks a left or banned membership as forgotten. MX_STORE_NONE if there is none. */
 apr_status_t mx_store_member_forget(mx_store_t *store, apr_int64_t room_nid, apr_int64_t user_nid, apr_pool_t *pool);
 

@@ -3,19 +3,20 @@
 #include "store/page.h"
 
 /* The scan reads no pdu. One row at least comes back: what was scanned, with nulls where nothing matched. */
-#define PAGE_SQL(dir, last)                                                                                             \
-    "with s as materialized ("                                                                                          \
-    "  select v.nid, v.ord, v.type_nid, v.sender_nid from event v"                                                      \
-    "  where v.room_nid = $1::int8 and v.ord > $2::int8 and v.ord <= $3::int8 and v.flags & 7 = 0"                      \
-    "  order by v.ord " dir " limit $4::int4),"                                                                         \
-    " hit as (select s.nid, s.ord from s"                                                                               \
-    "  where ($6::bool is false or s.type_nid in (select t.type_nid from ev_type t where t.type like any($7::text[])))" \
-    "  and s.type_nid not in (select t.type_nid from ev_type t where t.type like any($8::text[]))"                      \
-    "  and ($9::bool is false or s.sender_nid in (select x.user_nid from mxid x where x.mxid = any($10::text[])))"      \
-    "  and s.sender_nid not in (select x.user_nid from mxid x where x.mxid = any($11::text[]))"                         \
-    "  order by s.ord " dir " limit $5::int4)"                                                                          \
-    " select a.n, a.last, " MX_EVENT_COLUMNS                                                                            \
-    " from (select count(*) as n, " last "(ord) as last from s) a left join hit h on true"                              \
+#define PAGE_SQL(dir, last)                                                                                            \
+    "with s as materialized ("                                                                                         \
+    "  select v.nid, v.ord, v.type_nid, v.sender_nid from event v"                                                     \
+    "  where v.room_nid = $1::int8 and v.ord > $2::int8 and v.ord <= $3::int8 and v.flags & 7 = 0"                     \
+    "  order by v.ord " dir " limit $4::int4),"                                                                        \
+    " hit as (select s.nid, s.ord from s"                                                                              \
+    "  where ($6::bool is false"                                                                                       \
+    "         or s.type_nid in (select t.type_nid from ev_type t where t.type like any($7::text[])))"                  \
+    "  and s.type_nid not in (select t.type_nid from ev_type t where t.type like any($8::text[]))"                     \
+    "  and ($9::bool is false or s.sender_nid in (select x.user_nid from mxid x where x.mxid = any($10::text[])))"     \
+    "  and s.sender_nid not in (select x.user_nid from mxid x where x.mxid = any($11::text[]))"                        \
+    "  order by s.ord " dir " limit $5::int4)"                                                                         \
+    " select a.n, a.last, " MX_EVENT_COLUMNS                                                                           \
+    " from (select count(*) as n, " last "(ord) as last from s) a left join hit h on true"                             \
     " left join event e on e.nid = h.nid left join state_event s on s.nid = e.nid order by h.ord " dir
 
 MX_STMT(page_backward, "llliioSSoSS", PAGE_SQL("desc", "min"));
@@ -23,15 +24,33 @@ MX_STMT(page_forward, "llliioSSoSS", PAGE_SQL("asc", "max"));
 
 #define PAGE_FIRST_EVENT_COLUMN 2
 
-apr_status_t mx_store_page_read(mx_store_page_t *out, mx_store_t *store, const mx_store_page_ask_t *ask, apr_pool_t *pool)
+/** Without a filter every event looked at is one wanted. */
+static apr_status_t read_all(mx_store_page_t *out, mx_store_t *store, const mx_store_page_ask_t *ask, apr_pool_t *pool)
+{
+    int limit = ask->scan < ask->limit ? ask->scan : ask->limit;
+    apr_status_t rv = mx_store_event_range(&out->rows, &out->n, store, ask->room_nid, ask->after_ord, ask->upto_ord,
+                                           ask->dir, limit, pool);
+
+    if (rv != APR_SUCCESS)
+        return rv;
+    out->scanned = out->n;
+    out->last_ord = out->n ? out->rows[out->n - 1].ord : 0;
+    return APR_SUCCESS;
+}
+
+apr_status_t mx_store_page_read(mx_store_page_t *out, mx_store_t *store, const mx_store_page_ask_t *ask,
+                                apr_pool_t *pool)
 {
     mx_rows_t *rows;
     mx_stmt_t *stmt = ask->dir == MX_DIR_BACKWARD ? &page_backward : &page_forward;
     int i, n;
-    apr_status_t rv = mx_store_run(&rows, store, pool, stmt, ask->room_nid, ask->after_ord, ask->upto_ord, ask->scan, ask->limit,
-                                   ask->types != NULL, ask->types, ask->ntypes, ask->not_types, ask->nnot_types,
-                                   ask->senders != NULL, ask->senders, ask->nsenders, ask->not_senders, ask->nnot_senders);
+    apr_status_t rv;
 
+    if (!ask->types && !ask->senders && !ask->nnot_types && !ask->nnot_senders)
+        return read_all(out, store, ask, pool);
+    rv = mx_store_run(&rows, store, pool, stmt, ask->room_nid, ask->after_ord, ask->upto_ord, ask->scan, ask->limit,
+                      ask->types != NULL, ask->types, ask->ntypes, ask->not_types, ask->nnot_types,
+                      ask->senders != NULL, ask->senders, ask->nsenders, ask->not_senders, ask->nnot_senders);
     if (rv != APR_SUCCESS)
         return rv;
     n = mx_rows_count(rows);

@@ -29,7 +29,8 @@ typedef struct mx_store_page_t {
 } mx_store_page_t;
 
 /** Rejected, soft-failed and outlying events are never seen. One query. */
-apr_status_t mx_store_page_read(mx_store_page_t *out, mx_store_t *store, const mx_store_page_ask_t *ask, apr_pool_t *pool);
+apr_status_t mx_store_page_read(mx_store_page_t *out, mx_store_t *store, const mx_store_page_ask_t *ask,
+                                apr_pool_t *pool);
 /** A filter's type ("m.room.*") as a LIKE pattern, in `pool`. */
 const char *mx_store_page_pattern(const char *type, apr_pool_t *pool);
 

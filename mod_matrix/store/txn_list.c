@@ -4,8 +4,8 @@
 
 MX_STMT(txn_list, "lL", "select nid, txn_id from txn where nid = any($2::int8[]) and device_nid = $1::int8");
 
-apr_status_t mx_store_txn_list(mx_txn_row_t **prows, int *pn, mx_store_t *store, apr_int64_t device_nid, const apr_int64_t *nids,
-                               int n, apr_pool_t *pool)
+apr_status_t mx_store_txn_list(mx_txn_row_t **prows, int *pn, mx_store_t *store, apr_int64_t device_nid,
+                               const apr_int64_t *nids, int n, apr_pool_t *pool)
 {
     mx_rows_t *rows;
     mx_txn_row_t *out;

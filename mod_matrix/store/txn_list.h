@@ -10,7 +10,7 @@ typedef struct mx_txn_row_t {
     const char *txn_id;
 } mx_txn_row_t;
 
-apr_status_t mx_store_txn_list(mx_txn_row_t **prows, int *pn, mx_store_t *store, apr_int64_t device_nid, const apr_int64_t *nids,
-                               int n, apr_pool_t *pool);
+apr_status_t mx_store_txn_list(mx_txn_row_t **prows, int *pn, mx_store_t *store, apr_int64_t device_nid,
+                               const apr_int64_t *nids, int n, apr_pool_t *pool);
 
 #endif

@@ -69,7 +69,8 @@ def test_banning_005_unban_of_one_who_is_not_banned(user, user2, room):
 
 @pytest.mark.parametrize("tail", ["ban", "unban"])
 @pytest.mark.parametrize("body, errcode", [
-    ({}, "M_MISSING_PARAM"), ({"user_id": []}, "M_BAD_JSON"), ({"user_id": "x"}, "M_INVALID_PARAM"), ({"user_id": "@a:b", "reason": 1}, "M_BAD_JSON")])
+    ({}, "M_MISSING_PARAM"), ({"user_id": []}, "M_BAD_JSON"), ({"user_id": "x"}, "M_INVALID_PARAM"),
+    ({"user_id": "@a:b", "reason": 1}, "M_BAD_JSON")])
 def test_banning_006_bad_bodies(user, room, tail, body, errcode):
     user.call("POST", room_path(room, tail), body, status=400, errcode=errcode)
 

@@ -176,7 +176,8 @@ def test_create_room_016_unknown_words(user, body, errcode):
     user.call("POST", CREATE, body, status=400, errcode=errcode)
 
 
-@pytest.mark.parametrize("data, errcode", [(b"{", "M_NOT_JSON"), (b"[]", "M_BAD_JSON"), (b"", "M_NOT_JSON"), (b'{"name":"\xff"}', "M_NOT_JSON")])
+@pytest.mark.parametrize("data, errcode", [
+    (b"{", "M_NOT_JSON"), (b"[]", "M_BAD_JSON"), (b"", "M_NOT_JSON"), (b'{"name":"\xff"}', "M_NOT_JSON")])
 def test_create_room_017_malformed_bodies(user, data, errcode):
     user.call("POST", CREATE, data=data, status=400, errcode=errcode)
 
@@ -193,7 +194,8 @@ def test_create_room_018_an_impossible_room_is_refused_whole(user, body):
 
 
 def test_create_room_019_version_12_refuses_creators_among_the_levels(user):
-    user.call("POST", CREATE, {"power_level_content_override": {"users": {user.user_id: 100}}}, status=400, errcode="M_INVALID_ROOM_STATE")
+    override = {"users": {user.user_id: 100}}
+    user.call("POST", CREATE, {"power_level_content_override": override}, status=400, errcode="M_INVALID_ROOM_STATE")
 
 
 def test_create_room_020_who_cannot_be_invited_stops_the_room(user):

@@ -62,7 +62,8 @@ def plays(server, owner):
     readers, out = {h: server.register() for h in HISTORIES}, {}
     for setting in SETTINGS:
         for history, steps in HISTORIES.items():
-            room_id = owner.create_room(initial_state=[{"type": "m.room.history_visibility", "content": {"history_visibility": setting}}])
+            state = [{"type": "m.room.history_visibility", "content": {"history_visibility": setting}}]
+            room_id = owner.create_room(initial_state=state)
             before, sent = "none", []
             for i, now in enumerate(steps):
                 become(owner, readers[history], room_id, now, before)
@@ -71,6 +72,11 @@ def plays(server, owner):
                     sent.append(owner.send(room_id, f"m{i}"))
             out[setting, history] = (room_id, readers[history], sent)
     return out
+
+
+def public_room(owner, setting):
+    state = [{"type": "m.room.history_visibility", "content": {"history_visibility": setting}}]
+    return owner.create_room(preset="public_chat", initial_state=state)
 
 
 def messages(events):
@@ -115,7 +121,8 @@ def test_history_visibility_003_state_and_members(plays, owner, setting, history
     room_id, reader, sent = plays[setting, history]
     for tail in ("members", "state", "state/m.room.create/", "aliases", "joined_members"):
         path, now = room_path(room_id, tail), HISTORIES[history][-1]
-        allowed = {"joined_members": now == "join", "aliases": now == "join" or setting == "world_readable"}.get(tail, may_open(setting, history))
+        special = {"joined_members": now == "join", "aliases": now == "join" or setting == "world_readable"}
+        allowed = special.get(tail, may_open(setting, history))
         if allowed:
             reader.call("GET", path)
         else:
@@ -124,7 +131,7 @@ def test_history_visibility_003_state_and_members(plays, owner, setting, history
 
 def test_history_visibility_004_a_setting_holds_for_what_follows(owner, user2):
     """"These options are applied at the point an event is sent": m0 stays hidden, whatever is set later."""
-    room_id = owner.create_room(preset="public_chat", initial_state=[{"type": "m.room.history_visibility", "content": {"history_visibility": "joined"}}])
+    room_id = public_room(owner, "joined")
     hidden = owner.send(room_id, "hidden")
     change = owner.put_state(room_id, "m.room.history_visibility", {"history_visibility": "world_readable"})["event_id"]
     shown = owner.send(room_id, "shown")
@@ -139,7 +146,7 @@ def test_history_visibility_004_a_setting_holds_for_what_follows(owner, user2):
 
 
 def test_history_visibility_005_the_readers_own_membership_is_seen(owner, user2):
-    room_id = owner.create_room(preset="public_chat", initial_state=[{"type": "m.room.history_visibility", "content": {"history_visibility": "joined"}}])
+    room_id = public_room(owner, "joined")
     owner.send(room_id, "before")
     user2.join(room_id)
     user2.leave(room_id)
@@ -150,7 +157,7 @@ def test_history_visibility_005_the_readers_own_membership_is_seen(owner, user2)
 
 
 def test_history_visibility_006_unknown_values_are_shared(owner, user2):
-    room_id = owner.create_room(preset="public_chat", initial_state=[{"type": "m.room.history_visibility", "content": {"history_visibility": "whatever"}}])
+    room_id = public_room(owner, "whatever")
     event_id = owner.send(room_id, "x")
     user2.call("GET", room_path(room_id, "messages?dir=b"), status=403, errcode="M_FORBIDDEN")
     user2.join(room_id)
@@ -158,8 +165,8 @@ def test_history_visibility_006_unknown_values_are_shared(owner, user2):
 
 
 def test_history_visibility_007_hidden_content_does_not_come_back_as_prev_content(owner, user2):
-    """CS-API: prev_content "is only returned if … the client has permission to see the previous event"; replaces_state always."""
-    room_id = owner.create_room(preset="public_chat", initial_state=[{"type": "m.room.history_visibility", "content": {"history_visibility": "joined"}}])
+    """CS-API: prev_content takes "permission to see the previous event"; replaces_state does not."""
+    room_id = public_room(owner, "joined")
     old = owner.put_state(room_id, "org.example.x", {"secret": 1})["event_id"]
     user2.join(room_id)
     new = owner.put_state(room_id, "org.example.x", {"secret": 2})["event_id"]
@@ -171,7 +178,7 @@ def test_history_visibility_007_hidden_content_does_not_come_back_as_prev_conten
 
 def test_history_visibility_008_a_long_hidden_history_still_ends(owner, user2):
     """A page is cut short by a bound; its `end` leads on, and the last page has none."""
-    room_id = owner.create_room(preset="public_chat", initial_state=[{"type": "m.room.history_visibility", "content": {"history_visibility": "joined"}}])
+    room_id = public_room(owner, "joined")
     for i in range(40):
         owner.send(room_id, f"h{i}")
     user2.join(room_id)

@@ -55,9 +55,10 @@ def test_inviting_005_with_too_little_power(user, user2, new_user, version):
 def test_inviting_006_users_that_cannot_be_reached(user):
     room_id = user.create_room()
     before = count_events(user.server, room_id)
-    user.call("POST", room_path(room_id, "invite"), {"user_id": f"@nobody-here:{user.server.server_name}"}, status=404, errcode="M_NOT_FOUND")
-    user.call("POST", room_path(room_id, "invite"), {"user_id": "@somebody:elsewhere.example"}, status=403, errcode="M_FORBIDDEN")
-    user.call("POST", room_path(room_id, "invite"), {"id_server": "x", "medium": "email", "address": "a@b"}, status=403, errcode="M_FORBIDDEN")
+    path = room_path(room_id, "invite")
+    user.call("POST", path, {"user_id": f"@nobody-here:{user.server.server_name}"}, status=404, errcode="M_NOT_FOUND")
+    user.call("POST", path, {"user_id": "@somebody:elsewhere.example"}, status=403, errcode="M_FORBIDDEN")
+    user.call("POST", path, {"id_server": "x", "medium": "email", "address": "a@b"}, status=403, errcode="M_FORBIDDEN")
     assert count_events(user.server, room_id) == before
 
 

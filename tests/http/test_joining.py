@@ -120,7 +120,8 @@ def test_joining_012_a_restricted_room_whose_members_may_not_invite(user, user2,
     user2.call("POST", room_path(room_id, "join"), {}, status=403, errcode="M_FORBIDDEN")
 
 
-@pytest.mark.parametrize("allow", [None, [], "x", [1], [{"type": "m.room_membership"}], [{"type": "m.room_membership", "room_id": UNKNOWN_ROOM}]])
+@pytest.mark.parametrize("allow", [
+    None, [], "x", [1], [{"type": "m.room_membership"}], [{"type": "m.room_membership", "room_id": UNKNOWN_ROOM}]])
 def test_joining_013_conditions_that_nobody_meets(user, user2, allow):
     rules = {"join_rule": "restricted"} if allow is None else {"join_rule": "restricted", "allow": allow}
     room_id = user.create_room(initial_state=[{"type": "m.room.join_rules", "content": rules}])

@@ -56,7 +56,8 @@ def test_kicking_005_does_not_lift_a_ban(user, user2, room):
 
 
 @pytest.mark.parametrize("body, errcode", [
-    ({}, "M_MISSING_PARAM"), ({"user_id": 1}, "M_BAD_JSON"), ({"user_id": "x"}, "M_INVALID_PARAM"), ({"user_id": "@a:b", "reason": []}, "M_BAD_JSON")])
+    ({}, "M_MISSING_PARAM"), ({"user_id": 1}, "M_BAD_JSON"), ({"user_id": "x"}, "M_INVALID_PARAM"),
+    ({"user_id": "@a:b", "reason": []}, "M_BAD_JSON")])
 def test_kicking_006_bad_bodies(user, room, body, errcode):
     user.call("POST", room_path(room, "kick"), body, status=400, errcode=errcode)
 

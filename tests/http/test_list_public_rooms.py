@@ -32,19 +32,22 @@ def visibility(user, room_id, **expect):
 @pytest.mark.parametrize("base", [R0, V3])
 def test_list_public_rooms_001_an_entry(user, server, base):
     name = server.unused_name("entry")
-    room_id = user.create_room(visibility="public", name=name, topic="About it", room_alias_name=name, creation_content={"type": "m.space"},
-                               initial_state=[{"type": "m.room.avatar", "content": {"url": "mxc://x/y"}},
-                                              {"type": "m.room.history_visibility", "content": {"history_visibility": "world_readable"}},
-                                              {"type": "m.room.guest_access", "content": {"guest_access": "can_join"}}])
+    state = [{"type": "m.room.avatar", "content": {"url": "mxc://x/y"}},
+             {"type": "m.room.history_visibility", "content": {"history_visibility": "world_readable"}},
+             {"type": "m.room.guest_access", "content": {"guest_access": "can_join"}}]
+    room_id = user.create_room(visibility="public", name=name, topic="About it", room_alias_name=name,
+                               creation_content={"type": "m.space"}, initial_state=state)
     assert search(user, name, base)["chunk"] == [{
-        "room_id": room_id, "name": name, "topic": "About it", "canonical_alias": f"#{name}:{server.server_name}", "avatar_url": "mxc://x/y",
-        "num_joined_members": 1, "world_readable": True, "guest_can_join": True, "join_rule": "public", "room_type": "m.space"}]
+        "room_id": room_id, "name": name, "topic": "About it", "canonical_alias": f"#{name}:{server.server_name}",
+        "avatar_url": "mxc://x/y", "num_joined_members": 1, "world_readable": True, "guest_can_join": True,
+        "join_rule": "public", "room_type": "m.space"}]
 
 
 def test_list_public_rooms_002_a_bare_entry(user, server):
     room_id = user.create_room(visibility="public")
     entries = {e["room_id"]: e for e in user.call("GET", f"{V3}/publicRooms?limit=500")["chunk"]}
-    assert entries[room_id] == {"room_id": room_id, "num_joined_members": 1, "world_readable": False, "guest_can_join": False, "join_rule": "public"}
+    assert entries[room_id] == {"room_id": room_id, "num_joined_members": 1, "world_readable": False,
+                                "guest_can_join": False, "join_rule": "public"}
 
 
 def test_list_public_rooms_003_the_list_needs_no_token(server, town):
@@ -104,7 +107,8 @@ def test_list_public_rooms_007_room_types(user, server):
     def of(*types):
         answer = user.call("POST", f"{V3}/publicRooms", {"filter": {"generic_search_term": word, "room_types": list(types)}})
         return {e["room_id"] for e in answer["chunk"]}
-    assert of(None) == {plain} and of("m.space") == {space} and of(None, "m.space") == {plain, space} and of("m.other") == set() and of() == set()
+    assert of(None) == {plain} and of("m.space") == {space} and of(None, "m.space") == {plain, space}
+    assert of("m.other") == set() and of() == set()
 
 
 def test_list_public_rooms_008_unlisted_and_empty_rooms_are_not_there(user, server):
@@ -123,9 +127,11 @@ def test_list_public_rooms_009_bad_parameters(user, query):
 
 
 @pytest.mark.parametrize("body, errcode", [
-    ({"limit": "1"}, "M_BAD_JSON"), ({"limit": -1}, "M_INVALID_PARAM"), ({"since": 1}, "M_BAD_JSON"), ({"since": "x"}, "M_INVALID_PARAM"),
+    ({"limit": "1"}, "M_BAD_JSON"), ({"limit": -1}, "M_INVALID_PARAM"), ({"since": 1}, "M_BAD_JSON"),
+    ({"since": "x"}, "M_INVALID_PARAM"),
     ({"filter": []}, "M_BAD_JSON"), ({"filter": {"generic_search_term": 1}}, "M_BAD_JSON"), ({"filter": {"room_types": "x"}}, "M_BAD_JSON"),
-    ({"filter": {"room_types": [1]}}, "M_BAD_JSON"), ({"include_all_networks": 1}, "M_BAD_JSON"), ({"third_party_instance_id": 1}, "M_BAD_JSON"),
+    ({"filter": {"room_types": [1]}}, "M_BAD_JSON"), ({"include_all_networks": 1}, "M_BAD_JSON"),
+    ({"third_party_instance_id": 1}, "M_BAD_JSON"),
     ({"include_all_networks": True, "third_party_instance_id": "irc"}, "M_INVALID_PARAM")])
 def test_list_public_rooms_010_bad_bodies(user, body, errcode):
     user.call("POST", f"{V3}/publicRooms", body, status=400, errcode=errcode)

@@ -149,7 +149,8 @@ def test_rooms_013_members_are_for_members(user, user2, new_user, room):
     assert members(new_user(), room)[user.user_id] == "join"
 
 
-@pytest.mark.parametrize("query", ["?membership=friend", "?not_membership=JOIN", "?membership=", "?at=nonsense", "?at=s99999999999999", "?at=t", "?at=s-1"])
+@pytest.mark.parametrize("query", [
+    "?membership=friend", "?not_membership=JOIN", "?membership=", "?at=nonsense", "?at=s99999999999999", "?at=t", "?at=s-1"])
 def test_rooms_014_bad_parameters(user, room, query):
     user.call("GET", room_path(room, f"members{query}"), status=400, errcode="M_INVALID_PARAM")
 

@@ -39,7 +39,7 @@ def test_read_markers_003_one_bad_one_spoils_all(user, room):
     good, since = user.send(room), None
     since = user.sync()["next_batch"]
     elsewhere = user.send(user.create_room())
-    for bad, status, errcode in (("$unknown", 404, "M_NOT_FOUND"), (elsewhere, 404, "M_NOT_FOUND"), ("x", 400, "M_INVALID_PARAM"), (1, 400, "M_BAD_JSON")):
+    for bad, status, errcode in (("$unknown:example.org", 404, "M_NOT_FOUND"), (elsewhere, 404, "M_NOT_FOUND"), ("x", 400, "M_INVALID_PARAM"), (1, 400, "M_BAD_JSON")):
         user.call("POST", place(room), {"m.fully_read": good, "m.read": bad}, status=status, errcode=errcode)
     assert room not in user.sync(since)["rooms"]["join"]
 

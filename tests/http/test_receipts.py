@@ -96,7 +96,7 @@ def test_receipts_008_bad_types_ids_and_events(user, room):
     user.call("POST", place(room, event_id, "m.seen"), {}, status=400, errcode="M_INVALID_PARAM")
     user.call("POST", place(room, "nothing"), {}, status=400, errcode="M_INVALID_PARAM")
     user.call("POST", place("nowhere", event_id), {}, status=400, errcode="M_INVALID_PARAM")
-    user.call("POST", place(room, "$unknown"), {}, status=404, errcode="M_NOT_FOUND")
+    user.call("POST", place(room, "$unknown:example.org"), {}, status=404, errcode="M_NOT_FOUND")
     user.call("POST", place(other, event_id), {}, status=404, errcode="M_NOT_FOUND")
     user.call("POST", place(room, event_id), data="[]", status=400, errcode="M_BAD_JSON")
 

@@ -101,7 +101,7 @@ def test_sync_gapless_002_a_killed_child_costs_no_event(make_server):
         thread.start()
     for _ in range(3):
         time.sleep(1)
-        server.log.expect("AH00052", "exit signal")
+        server.log.expect("AH00052", "exit signal", "is not ready")
         os.kill(server.children()[0], signal.SIGKILL)
     time.sleep(1)
     stop.set()

@@ -2,6 +2,18 @@
 /* CS-API: POST /register, GET /register/available. */
 #include "api/session.h"
 #include "user/registration.h"
+#include "user/user.h"
+
+static const mx_error_t *guest_read(const mx_who_t **pguest, mx_req_t *req, const mx_json_t *body)
+{
+    const char *token = NULL;
+    mx_who_t *who = NULL;
+    const mx_error_t *err = mx_param_body_str(&token, req, body, "guest_access_token", NULL);
+
+    if (!err && token) err = mx_user_token_lookup(&who, req->server, token, req->remote_ip, req->pool);
+    if (!err) *pguest = who;
+    return err;
+}
 
 static const mx_error_t *registration_read(mx_user_registration_t *out, mx_req_t *req, const mx_json_t *body)
 {
@@ -10,6 +22,7 @@ static const mx_error_t *registration_read(mx_user_registration_t *out, mx_req_t
     if (!err) err = mx_param_body_str(&out->password, req, body, "password", NULL);
     if (!err) err = mx_param_body_bool(&out->inhibit_login, req, body, "inhibit_login", 0);
     if (!err) err = mx_api_session_read(&out->session, req, body);
+    if (!err) err = guest_read(&out->guest, req, body);
     return err;
 }
 

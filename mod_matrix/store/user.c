@@ -10,6 +10,8 @@ MX_STMT(
 MX_STMT(
     user_insert, "lshol",
     "insert into account (user_nid, password_hash, kind, admin, created_ts) values ($1::int8, $2::text, $3::int2, $4::bool, $5::int8)");
+MX_STMT(user_upgrade, "ls",
+        "update account set kind = 0, password_hash = $2::text where user_nid = $1::int8 and kind = 1 and not deactivated");
 MX_STMT(user_set_password, "ls",
         "update account set password_hash = $2::text where user_nid = $1::int8 and not deactivated");
 MX_STMT(user_deactivate, "lo",
@@ -43,6 +45,15 @@ apr_status_t mx_store_user_insert(mx_conn_t *conn, const mx_account_row_t *row, 
 {
     return mx_store_query(NULL, conn, pool, &user_insert, row->user_nid, row->password_hash, row->guest ? 1 : 0,
                           row->admin, now_ms);
+}
+
+apr_status_t mx_store_user_upgrade(mx_conn_t *conn, const mx_account_row_t *row, apr_pool_t *pool)
+{
+    mx_rows_t *rows = NULL;
+    apr_status_t rv = mx_store_query(&rows, conn, pool, &user_upgrade, row->user_nid, row->password_hash);
+
+    if (rv) return rv;
+    return mx_rows_affected(rows) ? APR_SUCCESS : MX_STORE_NONE;
 }
 
 apr_status_t mx_store_user_set_password(mx_conn_t *conn, apr_int64_t user_nid, const char *password_hash,

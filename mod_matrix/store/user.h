@@ -20,6 +20,8 @@ apr_status_t mx_store_user_find(mx_account_row_t **pout, mx_store_t *store, cons
 /** A new account for the id behind `row->user_nid` (user_id and deactivated are not read); MX_STORE_DUPLICATE if it has
  * one. */
 apr_status_t mx_store_user_insert(mx_conn_t *conn, const mx_account_row_t *row, apr_int64_t now_ms, apr_pool_t *pool);
+/** A guest's account becomes a user's with row->password_hash; MX_STORE_NONE if it is none. */
+apr_status_t mx_store_user_upgrade(mx_conn_t *conn, const mx_account_row_t *row, apr_pool_t *pool);
 /** MX_STORE_NONE if there is no such account, or it was deactivated. */
 apr_status_t mx_store_user_set_password(mx_conn_t *conn, apr_int64_t user_nid, const char *password_hash,
                                         apr_pool_t *pool);

@@ -3,6 +3,7 @@
 #include "user/registration.h"
 
 #include "core/ident.h"
+#include "store/device.h"
 #include "store/registration_token.h"
 #include "store/user.h"
 #include "user/password.h"
@@ -68,28 +69,41 @@ typedef struct account_plan_t {
     mx_account_row_t row;
     const mx_uia_t *uia;                      /* NULL: none stood before it */
     const mx_user_session_request_t *request; /* NULL: no device */
+    int upgrade;                              /* the account is there, a guest's */
     apr_time_t now;
 } account_plan_t;
+
+/** A guest's sessions end when the account becomes a user's. */
+static apr_status_t account_write(apr_int64_t *pepoch, mx_conn_t *conn, const account_plan_t *plan, apr_pool_t *pool)
+{
+    apr_status_t rv;
+
+    if (!plan->upgrade) return mx_store_user_insert(conn, &plan->row, apr_time_as_msec(plan->now), pool);
+    rv = mx_store_user_upgrade(conn, &plan->row, pool);
+    return rv ? rv : mx_store_device_delete_all(pepoch, conn, plan->row.user_nid, 0, pool);
+}
 
 static apr_status_t account_store(mx_user_session_t **psession, mx_server_t *server, const account_plan_t *plan,
                                   apr_pool_t *pool)
 {
     mx_conn_t *conn = NULL;
-    apr_int64_t epoch = 0;
+    apr_int64_t epoch = 0, unmoved = 0; /* a new device has no tokens that could be taken back */
     mx_user_session_t *session = apr_pcalloc(pool, sizeof(*session));
     apr_status_t rv = mx_store_borrow(&conn, server->store, pool);
 
     session->user_id = plan->row.user_id;
     if (!rv) rv = mx_store_begin(conn);
     if (!rv && plan->uia) rv = mx_user_uia_finish(plan->uia, conn, pool);
-    if (!rv) rv = mx_store_user_insert(conn, &plan->row, apr_time_as_msec(plan->now), pool);
+    if (!rv) rv = account_write(&epoch, conn, plan, pool);
     if (!rv && plan->request)
-        rv = mx_user_session_open(&session, &epoch, server, conn, plan->row.user_nid, plan->row.user_id,
+        rv = mx_user_session_open(&session, &unmoved, server, conn, plan->row.user_nid, plan->row.user_id,
                                   plan->row.password_hash, plan->request, pool);
     if (!rv) rv = mx_store_commit(conn);
     mx_store_return(conn);
-    if (!rv) *psession = session;
-    return rv;
+    if (rv) return rv;
+    mx_user_token_moved(server, plan->row.user_nid, epoch);
+    *psession = session;
+    return APR_SUCCESS;
 }
 
 static const mx_error_t *account_create(mx_user_session_t **psession, mx_server_t *server, account_plan_t *plan,
@@ -118,13 +132,30 @@ static const mx_error_t *account_create_named(mx_user_session_t **psession, mx_s
     return err;
 }
 
+/** CS-API: guest access: the username must be the local part of the guest's. */
+static const mx_error_t *check_guest(mx_server_t *server, const mx_user_registration_t *reg, apr_pool_t *pool)
+{
+    const char *user_id = NULL;
+    const mx_error_t *err;
+
+    if (!reg->guest->guest)
+        return mx_error_make(pool, MX_E_INVALID_PARAM, "guest_access_token is not that of a guest.");
+    if (!reg->username) return mx_error_make(pool, MX_E_MISSING_PARAM, "username is missing: it must be the guest's.");
+    if ((err = user_id_of(&user_id, server, reg->username, pool))) return err;
+    if (mx_str_eq(user_id, reg->guest->user_id)) return NULL;
+    return mx_error_make(pool, MX_E_INVALID_USERNAME, "username must be the guest's.");
+}
+
 /** CS-API: POST /register. All that is wrong with the request is told before the client is sent through authentication.
  */
 static const mx_error_t *check(mx_server_t *server, const mx_user_registration_t *reg, apr_pool_t *pool)
 {
     const mx_error_t *err = mx_user_registration_allowed(server, pool);
 
-    if (!err && reg->username) err = mx_user_registration_available(server, reg->username, pool);
+    if (!err && reg->guest)
+        err = check_guest(server, reg, pool);
+    else if (!err && reg->username)
+        err = mx_user_registration_available(server, reg->username, pool);
     if (!err && reg->password) err = mx_user_password_check_strength(server, reg->password, pool);
     if (!err) err = mx_user_session_check(&reg->session, pool);
     return err;
@@ -136,7 +167,10 @@ static const mx_uia_flow_t token_flows[] = { { { MX_UIA_REGISTRATION_TOKEN } } }
 const mx_error_t *mx_user_register(mx_user_session_t **psession, mx_server_t *server, mx_uia_t *uia,
                                    const mx_user_registration_t *reg, apr_pool_t *pool)
 {
-    account_plan_t plan = { .uia = uia, .request = reg->inhibit_login ? NULL : &reg->session, .now = reg->session.now };
+    account_plan_t plan = { .uia = uia,
+                            .request = reg->inhibit_login ? NULL : &reg->session,
+                            .upgrade = reg->guest != NULL,
+                            .now = reg->session.now };
     const mx_error_t *err = check(server, reg, pool);
 
     if (!err)

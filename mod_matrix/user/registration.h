@@ -7,9 +7,10 @@
 #include "user/uia.h"
 
 typedef struct mx_user_registration_t {
-    const char *username; /* as asked for; NULL: one is made */
-    const char *password; /* NULL: an account without one */
-    int inhibit_login;    /* 1: no device, no tokens */
+    const char *username;  /* as asked for; NULL: one is made */
+    const char *password;  /* NULL: an account without one */
+    int inhibit_login;     /* 1: no device, no tokens */
+    const mx_who_t *guest; /* whose account is to become a user's, or NULL. CS-API: guest access */
     mx_user_session_request_t session;
 } mx_user_registration_t;
 

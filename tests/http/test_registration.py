@@ -237,3 +237,19 @@ def test_registration_025_one_transaction(server):
     assert sorted(a.status_code for a in answers) == [200, 400, 400, 400], answers
     assert {a["errcode"] for a in answers if a.status_code == 400} == {"M_USER_IN_USE"}
     assert len(server.login(name).call("GET", f"{V3}/devices")["devices"]) == 2
+
+
+def test_registration_026_a_guest_becomes_a_user(guests):
+    # CS-API: guest access: guest_access_token, and the local part of the guest's name as username
+    guest = User(guests, guests.call("POST", f"{REGISTER}?kind=guest", {}).json(), PASSWORD)
+    name, path = guest.user_id[1:].split(":")[0], f"{V3}/register"
+    body = {"username": name, "password": PASSWORD, "guest_access_token": guest.token}
+    guests.call("POST", path, {**body, "username": "another"}, status=400, errcode="M_INVALID_USERNAME")
+    guests.call("POST", path, {"password": PASSWORD, "guest_access_token": guest.token}, status=400, errcode="M_MISSING_PARAM")
+    guests.call("POST", path, {**body, "guest_access_token": "nobodys"}, status=401, errcode="M_UNKNOWN_TOKEN")
+    guests.call("POST", path, {**body, "guest_access_token": guests.register().token}, status=400, errcode="M_INVALID_PARAM")
+    guests.call("POST", path, {"username": name, "password": PASSWORD}, status=400, errcode="M_USER_IN_USE")
+    user = User(guests, guests.call("POST", path, {**body, "auth": dummy()}).json(), PASSWORD)
+    assert user.user_id == guest.user_id and user.call("GET", f"{V3}/account/whoami")["is_guest"] is False
+    guest.call("GET", f"{V3}/account/whoami", status=401, errcode="M_UNKNOWN_TOKEN")
+    guests.login(name)

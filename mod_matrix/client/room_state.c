@@ -48,7 +48,8 @@ static const mx_error_t *get_event(mx_reply_t *reply, mx_req_t *req, const mx_ro
     mx_event_row_t *row = NULL;
     mx_room_view_t *view = NULL;
     mx_json_writer_t *w = mx_jw_create(req->pool);
-    const mx_error_t *err = mx_room_state_read_one(&row, reader, mx_param_path(req, "eventType"), mx_param_path(req, "stateKey"), req->pool);
+    const mx_error_t *err = mx_room_state_read_one(&row, reader, mx_param_path(req, "eventType"),
+                                                   mx_param_path(req, "stateKey"), req->pool);
 
     if (!err) err = mx_room_view_create(&view, req->server, req->who, row, 1, req->now, req->pool);
     if (!err) err = mx_room_view_write(w, view, 0, MX_FORMAT_CLIENT);

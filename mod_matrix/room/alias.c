@@ -57,7 +57,7 @@ const mx_error_t *mx_room_alias_create(mx_server_t *server, const mx_who_t *who,
 
     if (!mx_ident_is_local(alias, server->name))
         return mx_error_make(pool, MX_E_INVALID_PARAM, "Aliases of this server end in :%s.", server->name);
-    err = mx_room_get(&room, server, room_id, 0, pool);
+    err = mx_room_get(&room, server, room_id, 1, pool);
     if (!err)
         err = must_be_joined(server, room, who->user_id, pool);
     if (err)
@@ -130,7 +130,7 @@ const mx_error_t *mx_room_alias_delete(mx_server_t *server, const mx_who_t *who,
     apr_status_t rv;
 
     if (!err)
-        err = mx_room_get_by_nid(&room, server, row.room_nid, pool);
+        err = mx_room_get(&room, server, row.room_id, 1, pool);
     if (!err)
         err = may_set_canonical(&powerful, server, room, who->user_id, pool);
     if (err)
@@ -226,7 +226,7 @@ const mx_error_t *mx_room_alias_check_canonical(mx_server_t *server, const char 
     const mx_event_t *old = NULL;
     const char **list = NULL, **ids;
     int i, n = 0;
-    const mx_error_t *err = mx_room_get(&room, server, room_id, 0, pool);
+    const mx_error_t *err = mx_room_get(&room, server, room_id, 1, pool);
     apr_status_t rv;
 
     if (!err)

@@ -319,7 +319,7 @@ const mx_error_t *mx_room_directory_set(mx_server_t *server, const mx_who_t *who
                                         apr_pool_t *pool)
 {
     mx_room_t *room;
-    const mx_error_t *err = mx_room_get(&room, server, room_id, 0, pool);
+    const mx_error_t *err = mx_room_get(&room, server, room_id, 1, pool);
     apr_status_t rv;
 
     if (!err)

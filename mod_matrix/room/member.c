@@ -36,21 +36,6 @@ const mx_error_t *mx_room_member_content(mx_json_t **pcontent, mx_server_t *serv
     return NULL;
 }
 
-const mx_error_t *mx_room_member_invitable(mx_server_t *server, const char *user_id, mx_errcode_e unknown,
-                                           apr_pool_t *pool)
-{
-    int exists = 0;
-    const mx_error_t *err;
-
-    if (!mx_ident_is_local(user_id, server->name))
-        return mx_error_make(pool, MX_E_FORBIDDEN, "%s cannot be invited: this server does not reach other servers.",
-                             user_id);
-    err = mx_user_exists(&exists, server, user_id, pool);
-    if (!err && !exists)
-        err = mx_error_make(pool, unknown, "There is no user %s.", user_id);
-    return err;
-}
-
 /** The content to send; `profile_of` NULL: without a profile. */
 static const mx_error_t *set_content(change_t *c, mx_membership_e membership, const char *profile_of)
 {
@@ -74,20 +59,6 @@ static const mx_error_t *check_power(const change_t *c, mx_power_action_e action
 }
 
 /* ---- one function per action: refuses, or makes the content, or leaves it NULL where nothing changes ---- */
-
-/** CS-API: guest access, server behaviour. */
-static const mx_error_t *check_guest(const change_t *c)
-{
-    const mx_event_t *event = NULL;
-    const mx_error_t *err;
-
-    if (!c->ask->guest)
-        return NULL;
-    err = mx_room_state_get(&event, c->server, c->room, "m.room.guest_access", "", c->pool);
-    if (!err && !(event && mx_str_eq(mx_json_get_str(mx_event_content(event), "guest_access"), "can_join")))
-        err = mx_error_make(c->pool, MX_E_GUEST_ACCESS_FORBIDDEN, "Guests may not join %s.", c->room->room_id);
-    return err;
-}
 
 /** Names who vouches for a join that needs it. */
 static const mx_error_t *authorise_restricted(change_t *c)
@@ -114,7 +85,7 @@ static const mx_error_t *prepare_join(change_t *c)
 
     if (c->target == MX_MEMBERSHIP_JOIN)
         return NULL;
-    err = check_guest(c);
+    err = c->ask->guest ? mx_room_member_check_guest(c->server, c->room, c->pool) : NULL;
     if (!err)
         err = set_content(c, MX_MEMBERSHIP_JOIN, c->ask->target);
     if (!err)

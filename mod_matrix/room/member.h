@@ -13,10 +13,22 @@
 /** A member content with the user's profile in it (local users), and the reason unless NULL. */
 const mx_error_t *mx_room_member_content(mx_json_t **pcontent, mx_server_t *server, mx_membership_e membership,
                                          const char *user_id, const char *reason, apr_pool_t *pool);
-/** NULL if the user can be invited by this server: M_FORBIDDEN for one of another server, `unknown` for a local one
- * that is not there. */
+/* ---- what the auth rules do not know (room/member_check.c) ---- */
+
+/**
+ * NULL if the user can be invited by this server: M_FORBIDDEN for one of another server, `unknown` for a local one that is
+ * not there, M_INVITE_BLOCKED for one who wants none.
+ */
 const mx_error_t *mx_room_member_invitable(mx_server_t *server, const char *user_id, mx_errcode_e unknown,
                                            apr_pool_t *pool);
+/** M_GUEST_ACCESS_FORBIDDEN unless guests may join the room. CS-API: guest access. */
+const mx_error_t *mx_room_member_check_guest(mx_server_t *server, mx_room_t *room, apr_pool_t *pool);
+/** Both, for an m.room.member event that a client sends as plain state. */
+const mx_error_t *mx_room_member_check_state(mx_server_t *server, const mx_who_t *who, const char *room_id,
+                                             const char *target, const mx_json_t *content, apr_pool_t *pool);
+
+/* ---- restricted rooms (room/restricted.c) ---- */
+
 /**
  * Who lets the user into a restricted room that he is not invited to. M_FORBIDDEN if no condition of the join rules is
  * met, or nobody here may invite. CS-API: restricted rooms.

@@ -82,3 +82,25 @@ def test_inviting_009_one_who_left_is_invited_anew(user, user2):
     user.invite(room_id, user2.user_id)
     user2.join(room_id)
     assert membership(user, room_id, user2.user_id) == "join"
+
+
+def test_inviting_010_invitations_blocked(user, user2):
+    """CS-API: invite permission: M_INVITE_BLOCKED by every way to invite; another value blocks nothing."""
+    path = f"{V3}/user/{quote(user2.user_id)}/account_data/m.invite_permission_config"
+    room_id = user.create_room()
+    user2.call("PUT", path, {"default_action": "block"})
+    user.call("POST", room_path(room_id, "invite"), {"user_id": user2.user_id}, status=403, errcode="M_INVITE_BLOCKED")
+    user.call("POST", f"{V3}/createRoom", {"invite": [user2.user_id]}, status=403, errcode="M_INVITE_BLOCKED")
+    user.put_state(room_id, "m.room.member", {"membership": "invite"}, user2.user_id, status=403, errcode="M_INVITE_BLOCKED")
+    user2.call("PUT", path, {"default_action": 1})
+    user.invite(room_id, user2.user_id)
+
+
+def test_inviting_011_as_plain_state(user, user2):
+    room_id = user.create_room()
+    nobody = f"@nobody-here:{user.server.server_name}"
+    user.put_state(room_id, "m.room.member", {"membership": "invite"}, nobody, status=404, errcode="M_NOT_FOUND")
+    remote = "@somebody:elsewhere.example"
+    user.put_state(room_id, "m.room.member", {"membership": "invite"}, remote, status=403, errcode="M_FORBIDDEN")
+    user.put_state(room_id, "m.room.member", {"membership": "invite"}, user2.user_id)
+    user2.join(room_id)

@@ -9,6 +9,8 @@
 #define MX_ROOM_ALLOW_MAX 100
 /** Local members looked at for one who may let a user into a restricted room. */
 #define MX_ROOM_AUTHORISERS_MAX 1000
+/** Guests that one change of m.room.guest_access makes leave. */
+#define MX_ROOM_EXPELLED_MAX 1000
 
 /** A member content with the user's profile in it (local users), and the reason unless NULL. */
 const mx_error_t *mx_room_member_content(mx_json_t **pcontent, mx_server_t *server, mx_membership_e membership,
@@ -26,6 +28,8 @@ const mx_error_t *mx_room_member_check_guest(mx_server_t *server, mx_room_t *roo
 /** Both, for an m.room.member event that a client sends as plain state. */
 const mx_error_t *mx_room_member_check_state(mx_server_t *server, const mx_who_t *who, const char *room_id,
                                              const char *target, const mx_json_t *content, apr_pool_t *pool);
+/** Makes guests leave a room that takes none (any more); goes on after a failure. CS-API: guest access. */
+void mx_room_member_expel_guests(mx_server_t *server, const char *room_id, apr_pool_t *pool);
 
 /* ---- restricted rooms (room/restricted.c) ---- */
 

@@ -4,6 +4,7 @@
 
 #include "core/ident.h"
 #include "store/account_data.h"
+#include "store/member_list.h"
 #include "user/user.h"
 
 /** CS-API: invite permission: a missing, invalid or unsupported value blocks nothing. */
@@ -69,4 +70,21 @@ const mx_error_t *mx_room_member_check_state(mx_server_t *server, const mx_who_t
     if (wanted == MX_MEMBERSHIP_JOIN)
         return mx_room_member_check_guest(server, room, pool);
     return mx_ident_is_user_id(target) ? mx_room_member_invitable(server, target, MX_E_NOT_FOUND, pool) : NULL;
+}
+
+void mx_room_member_expel_guests(mx_server_t *server, const char *room_id, apr_pool_t *pool)
+{
+    mx_room_member_change_t change = {.action = MX_ROOM_LEAVE, .guest = 1};
+    const char **ids = NULL;
+    mx_room_t *room = NULL;
+    int i, n = 0;
+
+    if (mx_room_get(&room, server, room_id, 1, pool) || !mx_room_member_check_guest(server, room, pool))
+        return;
+    if (mx_store_member_guests(&ids, &n, server->store, room->nid, MX_ROOM_EXPELLED_MAX, pool) != APR_SUCCESS)
+        return;
+    for (i = 0; i < n; i++) {
+        change.actor = change.target = ids[i];
+        mx_room_member_change(server, room_id, &change, pool);
+    }
 }

@@ -120,6 +120,20 @@ apr_status_t mx_store_member_local_joined(const char ***pids, int *pn, mx_store_
     return read_texts(pids, pn, rv, rows, pool);
 }
 
+/* kind 1: a guest (sql/0001_users.sql) */
+MX_STMT(member_guests, "lii",
+        "select x.mxid from member m join account a on a.user_nid = m.user_nid join mxid x on x.user_nid = m.user_nid"
+        " where m.room_nid = $1::int8 and m.membership = $2::int4 and m.local and a.kind = 1 limit $3::int4");
+
+apr_status_t mx_store_member_guests(const char ***pids, int *pn, mx_store_t *store, apr_int64_t room_nid, int max,
+                                    apr_pool_t *pool)
+{
+    mx_rows_t *rows = NULL;
+    apr_status_t rv = mx_store_run(&rows, store, pool, &member_guests, room_nid, (int)MX_MEMBERSHIP_JOIN, max);
+
+    return read_texts(pids, pn, rv, rows, pool);
+}
+
 MX_STMT(member_heroes, "llii",
         "select x.mxid from member m join mxid x on x.user_nid = m.user_nid"
         " where m.room_nid = $1::int8 and m.user_nid <> $2::int8 and (1 << m.membership) & $3::int4 <> 0"

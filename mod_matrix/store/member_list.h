@@ -34,6 +34,9 @@ apr_status_t mx_store_member_events_among(mx_event_row_t **prows, int *pn, mx_st
 /** User ids of the local members that are joined, longest first, at most `max`. */
 apr_status_t mx_store_member_local_joined(const char ***pids, int *pn, mx_store_t *store, apr_int64_t room_nid, int max,
                                           apr_pool_t *pool);
+/** User ids of the joined guests, at most `max`. */
+apr_status_t mx_store_member_guests(const char ***pids, int *pn, mx_store_t *store, apr_int64_t room_nid, int max,
+                                    apr_pool_t *pool);
 /** User ids of members but for one, in the order they came, at most `max`: joined and invited ones, or (if `gone`)
  * those who left or are banned. */
 apr_status_t mx_store_member_heroes(const char ***pids, int *pn, mx_store_t *store, apr_int64_t room_nid,

@@ -117,6 +117,7 @@ const mx_conf_t *mx_check_conf(const server_rec *main_server);
 
 /* request.c: the hooks of a request */
 int mx_request_post_read(request_rec *r);
+int mx_request_quick(request_rec *r, int lookup);
 int mx_request_pre_translate(request_rec *r);
 int mx_request_translate(request_rec *r);
 int mx_request_map_to_storage(request_rec *r);

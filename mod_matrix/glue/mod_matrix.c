@@ -32,6 +32,7 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_child_stopping(mx_park_stopping, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_suspend_connection(mx_park_suspended, NULL, NULL, APR_HOOK_REALLY_LAST);
     ap_hook_post_read_request(mx_request_post_read, NULL, before_forensic, APR_HOOK_REALLY_FIRST);
+    ap_hook_quick_handler(mx_request_quick, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_pre_translate_name(mx_request_pre_translate, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_translate_name(mx_request_translate, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_map_to_storage(mx_request_map_to_storage, NULL, NULL, APR_HOOK_REALLY_FIRST);

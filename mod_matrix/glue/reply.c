@@ -45,7 +45,10 @@ static apr_bucket *make_bucket(mx_buf_t *buf, apr_bucket_alloc_t *alloc)
 static int pass(request_rec *r, mx_buf_t *buf)
 {
     apr_bucket_alloc_t *alloc = r->connection->bucket_alloc;
-    apr_bucket_brigade *bb = apr_brigade_create(r->pool, alloc);
+    apr_bucket_brigade *bb;
+    if (r->eos_sent)
+        return OK;                   /* httpd's own filter refused the body and has answered */
+    bb = apr_brigade_create(r->pool, alloc);
     ap_set_content_length(r, (apr_off_t)buf->len);
     if (buf->len)
         APR_BRIGADE_INSERT_TAIL(bb, make_bucket(buf, alloc));

@@ -56,6 +56,20 @@ int mx_request_log(request_rec *r)
     return DECLINED;
 }
 
+/** Before httpd looks at the path itself: what it would refuse as malformed, or see otherwise than we do. */
+int mx_request_quick(request_rec *r, int lookup)
+{
+    const mx_claim_t *claim = mx_glue_claim(r);
+    mx_turn_t *turn;
+    if (lookup || !claim || mx_target_is_sound(claim->path))
+        return DECLINED;
+    mx_reply_cors(r->err_headers_out);
+    turn = mx_child_turn_get();
+    mx_reply_error(r, mx_error_make(turn->pool, MX_E_INVALID_PARAM, "The path has a broken escape or a segment \".\" or \"..\"."), turn->pool);
+    mx_child_turn_put(turn);
+    return OK;
+}
+
 /** DONE: httpd neither unescapes the path nor refuses %2F in it. */
 int mx_request_pre_translate(request_rec *r)
 {
@@ -174,8 +188,6 @@ static const mx_error_t *get_params(mx_req_t *req, const mx_claim_t *claim, cons
     apr_table_t *path = apr_table_make(req->pool, match->nparams), *query = NULL;
     mx_slice_t bad;
     int i;
-    if (mx_target_has_dots(claim->path))
-        return mx_error_make(req->pool, MX_E_INVALID_PARAM, "A segment of the path is \".\" or \"..\".");
     for (i = 0; i < match->nparams; i++) {
         char *value = mx_target_decode(match->params[i].raw, MX_DECODE_PATH, req->pool);
         if (!value)

@@ -47,8 +47,11 @@ mx_route_result_e mx_router_match(mx_match_t *out, const mx_router_t *router, co
 void mx_target_split(mx_slice_t *ppath, mx_slice_t *pquery, const char *target);
 /** 1 if the path is one that a homeserver answers: /_matrix/, /.well-known/matrix/, /_synapse/admin/. */
 int mx_target_is_ours(mx_slice_t path);
-/** 1 if a segment stands for "." or "..", percent-encoded or not: httpd's own view of such a path differs from ours. */
-int mx_target_has_dots(mx_slice_t path);
+/**
+ * 0 if an escape is broken, or if a segment stands for "." or "..", percent-encoded or not: httpd, which checks access by
+ * its own view of the path, would see another path than we do.
+ */
+int mx_target_is_sound(mx_slice_t path);
 
 typedef enum { MX_DECODE_PATH, MX_DECODE_QUERY /* '+' is a space */ } mx_decode_e;
 /** Percent-decodes into `pool`; NULL for a broken escape, U+0000 or bytes that are not UTF-8. */

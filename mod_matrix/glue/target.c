@@ -65,17 +65,28 @@ static int segment_is_dots(const char *p, const char *end)
     return p == end || p + dot_length(p, end) == end;
 }
 
-int mx_target_has_dots(mx_slice_t path)
+static int escapes_are_sound(mx_slice_t path)
+{
+    const char *p = path.p, *end = path.p + path.len;
+    while (p < end && (p = memchr(p, '%', (apr_size_t)(end - p)))) {
+        if (end - p < 3 || hex_value(p[1]) < 0 || hex_value(p[2]) < 0)
+            return 0;
+        p += 3;
+    }
+    return 1;
+}
+
+int mx_target_is_sound(mx_slice_t path)
 {
     const char *p = path.p, *end = path.p + path.len;
     while (p < end) {
         const char *slash = memchr(p, '/', (apr_size_t)(end - p));
         const char *stop = slash ? slash : end;
         if (stop > p && (*p == '.' || *p == '%') && segment_is_dots(p, stop))
-            return 1;
+            return 0;
         p = stop + 1;
     }
-    return 0;
+    return escapes_are_sound(path);
 }
 
 apr_ssize_t mx_target_decode_to(char *out, mx_slice_t raw, mx_decode_e form)

@@ -66,8 +66,9 @@ static void wait_for_news(mx_reply_t *reply, mx_req_t *req, const mx_sync_ask_t 
 {
     poll_t *poll = apr_pcalloc(req->keep, sizeof(*poll));
     apr_int64_t max_ms = req->server->settings->long_poll_max_ms;
+    apr_time_t deadline = req->now + apr_time_from_msec(timeout_ms < max_ms ? timeout_ms : max_ms);
 
-    poll->wait = (mx_wait_t){ req->server, req->now + apr_time_from_msec(timeout_ms < max_ms ? timeout_ms : max_ms), arm, disarm, resume, poll };
+    poll->wait = (mx_wait_t){ req->server, deadline, arm, disarm, resume, poll };
     poll->waiter.server = req->server;
     poll->waiter.user_nid = req->who->user_nid;
     poll->waiter.filter = ask->filter;

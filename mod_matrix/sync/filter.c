@@ -3,7 +3,6 @@
 #include "base/crypto.h"
 #include "store/filter.h"
 #include "sync/sync_private.h"
-#include <stdlib.h>
 
 #define FILTER_MEMORY_FACTOR 8       /* a compiled filter and its pool against its text */
 #define FILTER_MEMORY_BASE 16384
@@ -28,7 +27,7 @@ mx_cache_t *mx_sync_filter_cache_create(apr_size_t max_bytes, apr_pool_t *pool)
 
 mx_cache_t *mx_sync_filter_id_cache_create(apr_size_t max_bytes, apr_pool_t *pool)
 {
-    return mx_cache_create("filter ids", max_bytes, free, pool);
+    return mx_cache_create("filter ids", max_bytes, mx_cache_value_destroy, pool);
 }
 
 static apr_status_t put_ref(void *ref)
@@ -97,9 +96,8 @@ typedef struct id_key_t {
 
 static void remember_id(mx_sync_state_t *state, const id_key_t *key, const unsigned char hash[MX_SHA256_BYTES])
 {
-    unsigned char *value = malloc(MX_SHA256_BYTES);
+    unsigned char *value = mx_cache_value_create(MX_SHA256_BYTES);
 
-    if (!value) return;
     memcpy(value, hash, MX_SHA256_BYTES);
     mx_cache_set(NULL, state->filter_ids, key, sizeof(*key), value, MX_SHA256_BYTES + sizeof(*key), 0);
 }
@@ -129,7 +127,8 @@ static const mx_error_t *load(mx_slice_t *pbody, mx_server_t *server, const id_k
     return rv == APR_SUCCESS ? NULL : mx_server_store_error(rv, "read a filter", pool);
 }
 
-static const mx_error_t *resolve_id(const mx_filter_t **pfilter, mx_server_t *server, const id_key_t *key, apr_pool_t *keep, apr_pool_t *pool)
+static const mx_error_t *resolve_id(const mx_filter_t **pfilter, mx_server_t *server, const id_key_t *key, apr_pool_t *keep,
+                                    apr_pool_t *pool)
 {
     unsigned char hash[MX_SHA256_BYTES];
     mx_slice_t body = MX_SLICE_NONE;

@@ -5,7 +5,6 @@
  * What an answer told counts once the client comes back with that answer's token: an answer may be lost on its way.
  */
 #include "sync/sync_private.h"
-#include <stdlib.h>
 
 #define SLOTS 512                    /* per device: 8 KB */
 #define PROBES 8
@@ -33,7 +32,7 @@ static apr_uint64_t fingerprint(apr_int64_t room_nid, apr_int64_t user_nid)
 
 mx_cache_t *mx_sync_lazy_create(apr_size_t max_bytes, apr_pool_t *pool)
 {
-    return mx_cache_create("lazy members", max_bytes, free, pool);
+    return mx_cache_create("lazy members", max_bytes, mx_cache_value_destroy, pool);
 }
 
 /* The slot that holds the fingerprint, else the one to use for it (empty, or the longest told). */
@@ -74,8 +73,7 @@ void mx_sync_lazy_told(mx_sync_state_t *state, apr_int64_t device_nid, apr_int64
     told_t *table = mx_cache_get(&ref, state->lazy, &device_nid, sizeof(device_nid)), *slot;
 
     if (!table) {
-        table = calloc(SLOTS, sizeof(*table));
-        if (!table) return;
+        table = mx_cache_value_create(SLOTS * sizeof(*table));
         mx_cache_set(&ref, state->lazy, &device_nid, sizeof(device_nid), table, SLOTS * sizeof(*table), 0);
     }
     apr_thread_mutex_lock(state->lazy_lock);

@@ -7,6 +7,7 @@
 #include "store/stream.h"
 #include "store/typing.h"
 #include "sync/sync_private.h"
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -258,7 +259,7 @@ static apr_status_t connect_listener(notifier_t *me)
         if (rv != APR_SUCCESS) return rv;
         apr_thread_mutex_lock(state->lock);
         mx_sync_ring_reset(&state->ring, watermark);
-        state->ready = 1;
+        __atomic_store_n(&state->ready, 1, __ATOMIC_RELAXED);
         apr_thread_mutex_unlock(state->lock);
     }
     return rv;
@@ -275,6 +276,12 @@ static apr_interval_time_t time_to_wait(const notifier_t *me, apr_time_t now)
     return wait > 0 ? wait : 0;
 }
 
+static int must_look(const notifier_t *me, apr_time_t now, apr_int64_t heard, apr_uint32_t pokes)
+{
+    if ((pokes & MX_SYNC_POKE_LOOK) || heard > me->state->ring.head) return 1;
+    return now - me->looked >= (me->lagging ? LAGGING_INTERVAL_US : LOOK_INTERVAL_US);
+}
+
 static apr_status_t take_turn(notifier_t *me)
 {
     mx_sync_state_t *state = me->state;
@@ -288,8 +295,7 @@ static apr_status_t take_turn(notifier_t *me)
     if (pokes & MX_SYNC_POKE_LOOK) me->tell_others = 1;
     if (rv == APR_SUCCESS) rv = mx_store_borrow(&conn, me->store, me->turn);
     if (rv != APR_SUCCESS) return rv;
-    if ((me->lagging && now - me->looked >= LAGGING_INTERVAL_US) || heard > state->ring.head || (pokes & MX_SYNC_POKE_LOOK) || now - me->looked >= LOOK_INTERVAL_US)
-        rv = look(me, conn);
+    if (must_look(me, now, heard, pokes)) rv = look(me, conn);
     if (rv == APR_SUCCESS) rv = load_users(me, conn);
     if (rv == APR_SUCCESS) rv = sweep_typing(me, conn, now);
     mx_store_return(conn);
@@ -309,16 +315,33 @@ static int is_over(notifier_t *me)
     if (state->waiters) me->last_needed = now;
     over = state->stopping || (!state->waiters && now - me->last_needed > IDLE_END_US);
     if (over) {
-        state->ready = 0;
+        __atomic_store_n(&state->ready, 0, __ATOMIC_RELAXED);
         mx_sync_ring_reset(&state->ring, 0);
         if (!state->waiters) {
             state->pending = NULL;
             mx_sync_interest_clear(&state->interest);
         }
-        state->running = 0;
+        __atomic_store_n(&state->running, 0, __ATOMIC_RELAXED);
     }
     apr_thread_mutex_unlock(state->lock);
     return over;
+}
+
+static int is_stopping(const mx_sync_state_t *state)
+{
+    return __atomic_load_n(&state->stopping, __ATOMIC_RELAXED);
+}
+
+/* The end of the child cuts it short. */
+static void wait_to_retry(mx_sync_state_t *state)
+{
+    struct pollfd fd = { state->wake_fd, POLLIN, 0 };
+    apr_time_t end = apr_time_now() + RETRY_US, now;
+
+    while (!is_stopping(state) && (now = apr_time_now()) < end) {
+        poll(&fd, 1, (int)apr_time_as_msec(end - now) + 1);
+        take_pokes(state);
+    }
 }
 
 static void *APR_THREAD_FUNC run(apr_thread_t *thread, void *data)
@@ -333,9 +356,9 @@ static void *APR_THREAD_FUNC run(apr_thread_t *thread, void *data)
     while (!is_over(&me)) {
         if (!connected) connected = connect_listener(&me) == APR_SUCCESS;
         if (connected && take_turn(&me) != APR_SUCCESS) connected = 0;
-        if (!connected && !state->stopping) {
+        if (!connected && !is_stopping(state)) {
             mx_log(state->server->log, MX_LOG_DEBUG, 0, "the stream cannot be followed, trying again");
-            apr_sleep(RETRY_US);
+            wait_to_retry(state);
         }
         apr_pool_clear(me.turn);
     }
@@ -370,11 +393,11 @@ void mx_sync_notifier_start_locked(mx_sync_state_t *state)
     }
     apr_allocator_owner_set(allocator, state->run_pool);
     apr_pool_tag(state->run_pool, "mx_sync_notifier");
-    state->running = 1;
+    __atomic_store_n(&state->running, 1, __ATOMIC_RELAXED);
     rv = apr_thread_create(&state->thread, NULL, run, state, state->run_pool);
     if (rv == APR_SUCCESS) return;
-    mx_log(state->server->log, MX_LOG_ERROR, rv, "MX0501: no thread for the notifier: waiting clients are told nothing");
-    state->running = 0;
+    mx_log(state->server->log, MX_LOG_ERROR, rv, "MX0551: no thread for the notifier: waiting clients are told nothing");
+    __atomic_store_n(&state->running, 0, __ATOMIC_RELAXED);
     apr_pool_destroy(state->run_pool);
     state->run_pool = NULL;
     state->thread = NULL;
@@ -383,7 +406,7 @@ void mx_sync_notifier_start_locked(mx_sync_state_t *state)
 void mx_sync_notifier_stop(mx_sync_state_t *state)
 {
     apr_thread_mutex_lock(state->lock);
-    state->stopping = 1;
+    __atomic_store_n(&state->stopping, 1, __ATOMIC_RELAXED);
     apr_thread_mutex_unlock(state->lock);
     mx_sync_notifier_poke(state, MX_SYNC_POKE_LOAD);
     /* nobody starts a thread any more, so no lock is needed to wait for the last one, which needs it to end */

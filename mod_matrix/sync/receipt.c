@@ -22,7 +22,8 @@ const mx_error_t *mx_sync_joined_room(mx_room_t **proom, mx_server_t *server, co
     return NULL;
 }
 
-static const mx_error_t *find_event(mx_event_row_t **prow, mx_server_t *server, const mx_room_t *room, const char *event_id, apr_pool_t *pool)
+static const mx_error_t *find_event(mx_event_row_t **prow, mx_server_t *server, const mx_room_t *room, const char *event_id,
+                                    apr_pool_t *pool)
 {
     mx_event_row_t *row = NULL;
     apr_status_t rv = mx_store_event_by_id(&row, server->store, event_id, pool);

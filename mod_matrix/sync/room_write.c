@@ -61,7 +61,8 @@ static const mx_error_t *write_state_event(writing_t *wr, const mx_sync_part_t *
     apr_int64_t age_ms = apr_time_as_msec(wr->full->now) - row->ts;
     mx_event_unsigned_t uns = { .age_ms = age_ms > 0 ? age_ms : 0 };
 
-    mx_event_write_raw(event_target(wr), row->pdu, mx_store_event_id_unpack(row->id, wr->full->pool), part->member->room_id, wr->format, &uns);
+    mx_event_write_raw(event_target(wr), row->pdu, mx_store_event_id_unpack(row->id, wr->full->pool), part->member->room_id,
+                       wr->format, &uns);
     return wr->full->filter->event_fields ? cut_fields(wr) : NULL;
 }
 

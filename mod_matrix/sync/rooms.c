@@ -262,7 +262,8 @@ static const mx_error_t *hide(mx_sync_full_t *full, mx_sync_part_t *part)
 
     if (err) return err;
     if (part->section == MX_SECTION_JOIN || part->was_joined)
-        err = mx_room_visibility(visible, full->server, part->member->room_nid, who->user_nid, who->user_id, part->rows, part->n, full->pool);
+        err = mx_room_visibility(visible, full->server, part->member->room_nid, who->user_nid, who->user_id, part->rows, part->n,
+                                 full->pool);
     else part->limited = 0;
     if (err) return err;
     for (i = 0; i < part->n; i++)

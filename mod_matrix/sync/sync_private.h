@@ -23,7 +23,7 @@ typedef struct mx_sync_state_t {
     mx_sync_user_t *pending;         /* users whose rooms the notifier has to load */
     int waiters;
     int running;                     /* the notifier's thread exists and the ring follows the stream once `ready` */
-    int ready, stopping;
+    int ready, stopping;             /* these three are written under the lock and read anywhere */
     apr_thread_t *thread;
     apr_pool_t *run_pool;            /* of the thread's life */
 

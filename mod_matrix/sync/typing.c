@@ -3,7 +3,8 @@
 #include "store/typing.h"
 #include "sync/sync_private.h"
 
-const mx_error_t *mx_sync_typing_set(mx_server_t *server, const mx_who_t *who, const char *room_id, apr_int64_t timeout_ms, apr_pool_t *pool)
+const mx_error_t *mx_sync_typing_set(mx_server_t *server, const mx_who_t *who, const char *room_id, apr_int64_t timeout_ms,
+                                     apr_pool_t *pool)
 {
     apr_int64_t now_ms = apr_time_as_msec(apr_time_now());
     mx_room_t *room = NULL;

@@ -311,6 +311,73 @@ START_TEST(waiter_is_woken_by_what_concerns_it_and_by_nothing_else)
 }
 END_TEST
 
+typedef struct visitor_t {
+    mx_who_t *who;
+    apr_int64_t at;
+    int told;
+} visitor_t;
+
+#define NEWS_COUNT 300
+
+/** Waits and asks until it was told all; in a pool of its own. */
+static void *APR_THREAD_FUNC visit(apr_thread_t *thread, void *data)
+{
+    visitor_t *visitor = data;
+    apr_time_t end = apr_time_now() + 30000000;
+    apr_pool_t *own;
+    apr_pool_create(&own, NULL);
+    while (visitor->told < NEWS_COUNT && apr_time_now() < end) {
+        mx_sync_ask_t ask = { .who = visitor->who, .since = visitor->at, .filter = mx_filter_default(), .patient = 1 };
+        mx_sync_answer_t answer = { 0 };
+        int rung = 0;
+        bell_t bell = { .waiter = { .server = server, .user_nid = visitor->who->user_nid, .filter = ask.filter, .checked = visitor->at } };
+        const char *p;
+        apr_thread_mutex_create(&bell.lock, APR_THREAD_MUTEX_DEFAULT, own);
+        apr_thread_cond_create(&bell.rung, own);
+        mx_sync_waiter_arm(&bell.waiter, ring, &bell);
+        rung = bell_rang(&bell, visitor->told % 3 ? 100000 : 500);
+        ask.since = bell.waiter.checked;
+        if (rung && !mx_sync_answer(&answer, server, &ask, own)) {
+            apr_size_t i;
+            for (i = 0, p = answer.body->p; i + 6 < answer.body->len; i++)
+                visitor->told += memcmp(p + i, "m.text", 6) == 0;
+            ask.since = answer.position;
+        }
+        visitor->at = ask.since;
+        apr_pool_clear(own);
+    }
+    apr_pool_destroy(own);
+    return NULL;
+}
+
+START_TEST(waiters_that_come_and_go_miss_nothing)
+{
+    apr_thread_t *threads[4];
+    visitor_t visitors[4];
+    const char *room;
+    apr_status_t rv;
+    int i;
+    fresh();
+    room = homeserver_room(server, "11", "public");
+    for (i = 0; i < 4; i++) {
+        const char *user_id = apr_psprintf(pool, "@v%d:h", i);
+        visitors[i] = (visitor_t){ .who = who_is(user_id) };
+        join(room, user_id);
+    }
+    for (i = 0; i < 4; i++) {
+        ck_assert(!mx_sync_position(&visitors[i].at, server, pool));
+        ck_assert_int_eq(apr_thread_create(&threads[i], NULL, visit, &visitors[i], pool), APR_SUCCESS);
+    }
+    for (i = 0; i < NEWS_COUNT; i++)
+        SAY(room, "@creator:h", "x");
+    for (i = 0; i < 4; i++) {
+        apr_thread_join(&rv, threads[i]);
+        ck_assert_int_eq(visitors[i].told, NEWS_COUNT);
+    }
+    mx_sync_stop(server);
+}
+END_TEST
+
 START_TEST(another_child_hears_within_the_interval_without_a_poke)
 {
     mx_server_t *far;
@@ -459,6 +526,7 @@ START_TEST(client_that_misses_no_answer_knows_the_state_whatever_its_filter)
 END_TEST
 
 DATABASE_MAIN("sync", ring_and_database_give_the_same_answer, ring_declines_what_it_cannot_know,
-              waiter_is_woken_by_what_concerns_it_and_by_nothing_else, another_child_hears_within_the_interval_without_a_poke,
+              waiter_is_woken_by_what_concerns_it_and_by_nothing_else,
+              waiters_that_come_and_go_miss_nothing, another_child_hears_within_the_interval_without_a_poke,
               another_host_is_told_by_notify, lazy_members_are_told_once_and_again_when_the_answer_was_lost,
               client_that_misses_no_answer_knows_the_state_whatever_its_filter)

@@ -58,13 +58,19 @@ void mx_sync_interest_part(mx_sync_interest_t *in, mx_sync_user_t *user, apr_int
     if (room) room_without(in, room, user);
 }
 
-void mx_sync_interest_remove(mx_sync_interest_t *in, mx_sync_user_t *user)
+void mx_sync_interest_unlearn(mx_sync_interest_t *in, mx_sync_user_t *user)
 {
     const mx_nid_map_slot_t *slot;
     apr_uint32_t at = 0;
 
     while ((slot = mx_nid_map_next(&user->rooms, &at)) != NULL) room_without(in, slot->value, user);
     mx_nid_map_free(&user->rooms);
+    user->loaded = 0;
+}
+
+void mx_sync_interest_remove(mx_sync_interest_t *in, mx_sync_user_t *user)
+{
+    mx_sync_interest_unlearn(in, user);
     mx_nid_map_remove(&in->users, user->nid);
     mx_slab_put(in->user_slab, user);
 }

@@ -36,6 +36,8 @@ void mx_sync_interest_init(mx_sync_interest_t *in, apr_pool_t *pool);
 /** NULL if unknown. */
 mx_sync_user_t *mx_sync_interest_user(const mx_sync_interest_t *in, apr_int64_t user_nid);
 mx_sync_user_t *mx_sync_interest_add(mx_sync_interest_t *in, apr_int64_t user_nid);
+/** The user's rooms are unknown from now on. */
+void mx_sync_interest_unlearn(mx_sync_interest_t *in, mx_sync_user_t *user);
 /** Forgets a user; it must have no waiter and not be queued. */
 void mx_sync_interest_remove(mx_sync_interest_t *in, mx_sync_user_t *user);
 /** Users of ours in the room; NULL if there are none. */

@@ -79,23 +79,40 @@ static void mark_redacted(mx_sync_state_t *state, mx_sync_batch_t *batch)
     }
 }
 
-/* The batch goes into the ring, or, if it is too big for that, the ring begins anew and everybody looks for himself. */
+/* The ring begins anew: who joined or left what in between is not known, so rooms are loaded again, and everybody looks for himself. */
+static void begin_anew_locked(mx_sync_state_t *state, apr_int64_t upto)
+{
+    const mx_nid_map_slot_t *slot;
+    apr_uint32_t at = 0;
+
+    mx_sync_ring_reset(&state->ring, upto);
+    while ((slot = mx_nid_map_next(&state->interest.users, &at)) != NULL) {
+        mx_sync_user_t *user = slot->value;
+
+        mx_sync_interest_unlearn(&state->interest, user);
+        if (user->waiters) mx_sync_waiter_load_locked(state, user);
+    }
+    mx_sync_waiter_wake_all_locked(state);
+}
+
+/* The batch goes into the ring, unless it is too big for that. */
 static void publish(notifier_t *me, mx_sync_batch_t *batch, apr_int64_t upto)
 {
     mx_sync_state_t *state = me->state;
 
     apr_thread_mutex_lock(state->lock);
     if (!batch) {
-        mx_sync_ring_reset(&state->ring, upto);
-        mx_sync_waiter_wake_all_locked(state);
+        begin_anew_locked(state, upto);
     } else if (batch->n == 0) {
         state->ring.head = upto;
         mx_sync_batch_unpin(batch);
     } else {
         note_typing(me, batch);
+        mx_sync_batch_pin(batch);       /* one of many bytes does not stay in the ring */
         mx_sync_ring_append(&state->ring, batch);
         mark_redacted(state, batch);
         mx_sync_waiter_tell_locked(state, batch);
+        mx_sync_batch_unpin(batch);
     }
     apr_thread_mutex_unlock(state->lock);
 }

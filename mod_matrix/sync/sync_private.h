@@ -55,6 +55,8 @@ apr_status_t mx_sync_read(mx_sync_batch_t **pbatch, mx_sync_state_t *state, mx_c
 /* waiter.c */
 /** What concerns the waiter; NULL filter: unknown. Called with the lock held. */
 void mx_sync_waiter_wake_locked(mx_sync_waiter_t *waiter);
+/** The notifier shall load the user's rooms; 1 if it was not asked to before. */
+int mx_sync_waiter_load_locked(mx_sync_state_t *state, mx_sync_user_t *user);
 /** Wakes those whom the new batch concerns and keeps the interest true. */
 void mx_sync_waiter_tell_locked(mx_sync_state_t *state, const mx_sync_batch_t *batch);
 /** The user's rooms are known now: wakes those of its waiters who have news already. */

@@ -118,6 +118,15 @@ void mx_sync_waiter_loaded_locked(mx_sync_state_t *state, mx_sync_user_t *user)
         if (has_news(state, waiter)) mx_sync_waiter_wake_locked(waiter);
 }
 
+int mx_sync_waiter_load_locked(mx_sync_state_t *state, mx_sync_user_t *user)
+{
+    if (user->queued) return 0;
+    user->queued = 1;
+    user->pending = state->pending;
+    state->pending = user;
+    return 1;
+}
+
 static void link_waiter(mx_sync_waiter_t *waiter, mx_sync_user_t *user)
 {
     waiter->user = user;
@@ -153,12 +162,8 @@ void mx_sync_waiter_arm(mx_sync_waiter_t *waiter, void (*wake)(void *baton), voi
     mx_sync_notifier_start_locked(state);
     if (user->loaded && state->ready) {
         if (has_news(state, waiter)) mx_sync_waiter_wake_locked(waiter);
-    } else if (!user->queued) {
-        user->queued = 1;
-        user->pending = state->pending;
-        state->pending = user;
-        load = 1;
-    }
+    } else
+        load = mx_sync_waiter_load_locked(state, user);
     apr_thread_mutex_unlock(state->lock);
     if (load) mx_sync_notifier_poke(state, MX_SYNC_POKE_LOAD);
 }

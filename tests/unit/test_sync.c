@@ -378,6 +378,63 @@ START_TEST(waiters_that_come_and_go_miss_nothing)
 }
 END_TEST
 
+/** What is set while the notifier runs. */
+static void bound_ring(mx_server_t *at, int max_entries, apr_size_t max_bytes)
+{
+    apr_thread_mutex_lock(at->sync->lock);
+    at->sync->ring.max_entries = max_entries;
+    at->sync->ring.max_bytes = max_bytes;
+    apr_thread_mutex_unlock(at->sync->lock);
+}
+
+START_TEST(rooms_joined_while_the_ring_begins_anew_are_followed)
+{
+    const mx_filter_t *all = mx_filter_default();
+    mx_sync_ask_t ask = { .filter = all };
+    mx_who_t *who;
+    const char *room;
+    bell_t *bell;
+    apr_int64_t at;
+    int done = 0;
+    mx_sync_answer_t answer;
+    fresh();
+    who = who_is("@creator:h");
+    homeserver_room(server, "11", "public");
+    at = follow(server, who, all);
+    bound_ring(server, 2, 1 << 20);
+    bell = bell_hang(server, who, all, at);
+    room = homeserver_room(server, "11", "public");      /* more events at once than the ring may hold */
+    ck_assert_int_eq(bell_rang(bell, WAIT_MAX_US), 1);
+    at = follow(server, who, all);
+    bell = bell_hang(server, who, all, at);
+    SAY(room, "@creator:h", "for you");
+    ck_assert_int_eq(bell_rang(bell, WAIT_MAX_US), 1);
+    ask.who = who;
+    ask.since = at;
+    answer = live(&done, server, &ask);
+    ck_assert_int_eq(done, 1);
+    ck_assert_int_eq((int)mx_json_len(timeline(&answer, room)), 1);
+    mx_sync_stop(server);
+}
+END_TEST
+
+START_TEST(event_bigger_than_the_ring_wakes_all_the_same)
+{
+    const mx_filter_t *all = mx_filter_default();
+    mx_who_t *who;
+    const char *room;
+    bell_t *bell;
+    fresh();
+    who = who_is("@creator:h");
+    room = homeserver_room(server, "11", "public");
+    bell = bell_hang(server, who, all, follow(server, who, all));
+    bound_ring(server, 100, 1);
+    SAY(room, "@creator:h", "big");
+    ck_assert_int_eq(bell_rang(bell, WAIT_MAX_US), 1);
+    mx_sync_stop(server);
+}
+END_TEST
+
 START_TEST(another_child_hears_within_the_interval_without_a_poke)
 {
     mx_server_t *far;
@@ -526,7 +583,8 @@ START_TEST(client_that_misses_no_answer_knows_the_state_whatever_its_filter)
 END_TEST
 
 DATABASE_MAIN("sync", ring_and_database_give_the_same_answer, ring_declines_what_it_cannot_know,
-              waiter_is_woken_by_what_concerns_it_and_by_nothing_else,
-              waiters_that_come_and_go_miss_nothing, another_child_hears_within_the_interval_without_a_poke,
+              waiter_is_woken_by_what_concerns_it_and_by_nothing_else, waiters_that_come_and_go_miss_nothing,
+              rooms_joined_while_the_ring_begins_anew_are_followed, event_bigger_than_the_ring_wakes_all_the_same,
+              another_child_hears_within_the_interval_without_a_poke,
               another_host_is_told_by_notify, lazy_members_are_told_once_and_again_when_the_answer_was_lost,
               client_that_misses_no_answer_knows_the_state_whatever_its_filter)

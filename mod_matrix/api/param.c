@@ -44,28 +44,6 @@ const char *mx_param_query(mx_req_t *req, const char *name)
     return apr_table_get(req->query, name);
 }
 
-typedef struct collect_t {
-    apr_array_header_t *values;
-    const char *name;
-} collect_t;
-
-/** apr tables compare names without regard to case; parameters are matched exactly. */
-static int collect_value(void *data, const char *key, const char *value)
-{
-    collect_t *collect = data;
-    if (strcmp(key, collect->name) == 0)
-        APR_ARRAY_PUSH(collect->values, const char *) = value;
-    return 1;
-}
-
-const char **mx_param_query_all(mx_req_t *req, const char *name)
-{
-    collect_t collect = { apr_array_make(req->pool, 2, sizeof(const char *)), name };
-    apr_table_do(collect_value, &collect, req->query, name, NULL);
-    APR_ARRAY_PUSH(collect.values, const char *) = NULL;
-    return (const char **)collect.values->elts;
-}
-
 const mx_error_t *mx_param_query_int(apr_int64_t *pout, mx_req_t *req, const char *name, apr_int64_t fallback, apr_int64_t min,
                                      apr_int64_t max)
 {

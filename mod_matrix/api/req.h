@@ -93,8 +93,6 @@ const mx_error_t *mx_param_alias(const char **pout, mx_req_t *req, const char *n
 const char *mx_param_path(mx_req_t *req, const char *name);
 /** A query parameter or NULL. */
 const char *mx_param_query(mx_req_t *req, const char *name);
-/** All values of a repeated query parameter, NULL-terminated. */
-const char **mx_param_query_all(mx_req_t *req, const char *name);
 /** Query integer within [min,max]: M_INVALID_PARAM. Absent: fallback. */
 const mx_error_t *mx_param_query_int(apr_int64_t *pout, mx_req_t *req, const char *name, apr_int64_t fallback,
                                      apr_int64_t min, apr_int64_t max);

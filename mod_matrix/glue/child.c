@@ -34,11 +34,6 @@ const mx_conf_t *mx_child_conf(void)
     return child ? child->conf : NULL;
 }
 
-apr_pool_t *mx_child_pool(void)
-{
-    return child->pool;
-}
-
 mx_home_t *mx_child_home(const server_rec *s)
 {
     const mx_vhost_t *vhost = mx_glue_vhost(s);

@@ -18,8 +18,6 @@ struct mx_lot_t *mx_child_lot(void);
 mx_poke_t *mx_child_poke(void);
 /** NULL in the parent and where no homeserver is configured. */
 const mx_conf_t *mx_child_conf(void);
-/** A pool of which threads may make sub-pools; nothing is allocated from it itself after child_init. */
-apr_pool_t *mx_child_pool(void);
 
 /**
  * Where one turn of work allocates: a request up to its answer, or one turn of a waiting poll. The pools are kept and

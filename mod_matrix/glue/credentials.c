@@ -61,7 +61,8 @@ const mx_error_t *mx_credentials_rate(mx_req_t *req, mx_rate_class_e rate)
     wait_ms = mx_rate_take_ms(req->server->rate, key, limit, req->now);
     if (!wait_ms)
         return NULL;
-    err = mx_error_copy(req->pool, mx_error_make(req->pool, MX_E_LIMIT_EXCEEDED, "Too many requests: try again in %" APR_INT64_T_FMT " ms.", wait_ms));
+    err = mx_error_copy(req->pool, mx_error_make(req->pool, MX_E_LIMIT_EXCEEDED, "Too many requests: try again in %" APR_INT64_T_FMT " ms.",
+                                                 wait_ms));
     err->extra = mx_json_new_object(req->pool);
     mx_json_set_int(err->extra, "retry_after_ms", wait_ms);
     return err;

@@ -26,7 +26,7 @@
  * No use after free:
  * - Only the poller frees, between two calls of epoll_wait and after the socket left its epoll: no event can name the dead.
  * - wake() is excluded by disarm(), which precedes every turn; while arm() runs, wake() only leaves a mark.
- * - The worker that suspended a connection still clears two fields of it after our hook (event.c, notify_suspend()). A turn
+ * - The worker that suspended a connection still writes two fields of it after our hook (event.c, notify_suspend()). A turn
  *   starts only when the first, c->sbh, is seen cleared; the memory goes only when the poller has ticked
  *   PARK_GRACE_TICKS times since, each tick at least PARK_TICK_US later than the one before. Ticks, not time: a process
  *   that was stopped and continued has not ticked.
@@ -41,7 +41,9 @@
 #define PARK_TICK_US APR_TIME_C(100000)
 #define PARK_GRACE_TICKS 20
 
-typedef enum { PARK_NONE, PARK_PARKING, PARK_WAITING, PARK_BUSY, PARK_FLUSHING, PARK_KEEPALIVE, PARK_LINGERING, PARK_GRAVE } mx_park_state_e;
+typedef enum {
+    PARK_NONE, PARK_PARKING, PARK_WAITING, PARK_BUSY, PARK_FLUSHING, PARK_KEEPALIVE, PARK_LINGERING, PARK_GRAVE
+} mx_park_state_e;
 
 /** Why a callback runs. */
 typedef enum { PARK_EVENT_NEWS, PARK_EVENT_DEADLINE, PARK_EVENT_STOPPING, PARK_EVENT_HANGUP, PARK_EVENT_READY } mx_park_event_e;

@@ -65,7 +65,8 @@ int mx_request_quick(request_rec *r, int lookup)
         return DECLINED;
     mx_reply_cors(r->err_headers_out);
     turn = mx_child_turn_get();
-    mx_reply_error(r, mx_error_make(turn->pool, MX_E_INVALID_PARAM, "The path has a broken escape or a segment \".\" or \"..\"."), turn->pool);
+    mx_reply_error(r, mx_error_make(turn->pool, MX_E_INVALID_PARAM, "The path has a broken escape or a segment \".\" or \"..\"."),
+                   turn->pool);
     mx_child_turn_put(turn);
     return OK;
 }
@@ -90,7 +91,8 @@ int mx_request_map_to_storage(request_rec *r)
 
 static const mx_error_t *too_large(const mx_req_t *req)
 {
-    return mx_error_make(req->pool, MX_E_TOO_LARGE, "The request body is larger than %" APR_INT64_T_FMT " bytes.", req->server->settings->max_body);
+    return mx_error_make(req->pool, MX_E_TOO_LARGE, "The request body is larger than %" APR_INT64_T_FMT " bytes.",
+                         req->server->settings->max_body);
 }
 
 static const mx_error_t *read_failed(request_rec *r, const mx_req_t *req, apr_status_t rv)
@@ -222,7 +224,8 @@ static const mx_error_t *find_route(mx_match_t *match, const mx_req_t *req, cons
     case MX_ROUTE_FOUND:
         return NULL;
     case MX_ROUTE_WRONG_METHOD:
-        return mx_error_make_status(req->pool, MX_E_UNRECOGNIZED, HTTP_METHOD_NOT_ALLOWED, "This endpoint does not know the method %s.", req->method);
+        return mx_error_make_status(req->pool, MX_E_UNRECOGNIZED, HTTP_METHOD_NOT_ALLOWED, "This endpoint does not know the method %s.",
+                                    req->method);
     default:
         return mx_error_make(req->pool, MX_E_UNRECOGNIZED, "There is no such endpoint.");
     }

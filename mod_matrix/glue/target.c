@@ -181,16 +181,17 @@ static int redact_query(char *out, apr_size_t *plen, mx_slice_t query)
     int found = 0;
     apr_size_t n = 0;
     while (next_pair(&name, &value, &query)) {
-        int token = is_token_name(name);
+        int has_value = name.p + name.len < end && name.p[name.len] == '=';
+        int token = has_value && is_token_name(name);
         mx_slice_t shown = token ? MX_SLICE_LIT(REDACTED) : value;
+        if (n)
+            out[n++] = '&';
         memcpy(out + n, name.p, name.len);
         n += name.len;
-        if (name.p + name.len < end && name.p[name.len] == '=')
+        if (has_value)
             out[n++] = '=';
         memcpy(out + n, shown.p, shown.len);
         n += shown.len;
-        if (query.len)
-            out[n++] = '&';
         found += token;
     }
     *plen = n;

@@ -6,8 +6,12 @@
 const mx_error_t *mx_client_redact_event(mx_reply_t *reply, mx_req_t *req)
 {
     const char *room_id = NULL, *target = NULL, *reason = NULL, *event_id = NULL;
-    mx_room_draft_t draft = { .sender = req->who->user_id, .type = "m.room.redaction", .content = req->body, .is_admin = req->who->admin,
-                              .device_nid = req->who->device_nid, .txn_id = mx_param_path(req, "txnId") };
+    mx_room_draft_t draft = {.sender = req->who->user_id,
+                             .type = "m.room.redaction",
+                             .content = req->body,
+                             .is_admin = req->who->admin,
+                             .device_nid = req->who->device_nid,
+                             .txn_id = mx_param_path(req, "txnId")};
     const mx_error_t *err = mx_param_room_id(&room_id, req, "roomId");
 
     if (!err) err = mx_param_event_id(&target, req, "eventId");

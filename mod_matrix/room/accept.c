@@ -12,7 +12,7 @@
 
 /* ---- what can be judged without the room ---- */
 
-int mx_accept_is_plain(const mx_room_draft_t *draft)
+int mx_room_accept_is_plain(const mx_room_draft_t *draft)
 {
     return !draft->state_key && !draft->redacts && strcmp(draft->type, REDACTION_TYPE) != 0;
 }
@@ -22,7 +22,8 @@ static const mx_error_t *check_member(const mx_room_draft_t *d, apr_pool_t *pool
     if (!mx_ident_is_user_id(d->state_key))
         return mx_error_make(pool, MX_E_INVALID_PARAM, "The state key of " MEMBER_TYPE " must be a user id.");
     if (mx_membership_parse(mx_json_get_str(d->content, "membership")) == MX_MEMBERSHIP_NONE)
-        return mx_error_make(pool, MX_E_BAD_JSON, "The content of " MEMBER_TYPE " needs a membership that the specification knows.");
+        return mx_error_make(pool, MX_E_BAD_JSON,
+                             "The content of " MEMBER_TYPE " needs a membership that the specification knows.");
     return NULL;
 }
 
@@ -30,7 +31,8 @@ static const mx_error_t *check_field(const char *what, const char *value, apr_po
 {
     apr_size_t len = value ? strlen(value) : 0;
     if (len > MX_EVENT_FIELD_MAX_BYTES)
-        return mx_error_make(pool, MX_E_TOO_LARGE, "The event's %s is longer than %d bytes.", what, MX_EVENT_FIELD_MAX_BYTES);
+        return mx_error_make(pool, MX_E_TOO_LARGE, "The event's %s is longer than %d bytes.", what,
+                             MX_EVENT_FIELD_MAX_BYTES);
     if (!mx_str_is_utf8(value, len))
         return mx_error_make(pool, MX_E_INVALID_PARAM, "The event's %s is no UTF-8.", what);
     return NULL;
@@ -43,7 +45,8 @@ static const mx_error_t *check_draft(const mx_room_draft_t *d, apr_pool_t *pool)
     if (!mx_json_is(d->content, MX_JSON_OBJECT))
         return mx_error_make(pool, MX_E_BAD_JSON, "The content of an event must be an object.");
     if (mx_json_has_uncanonical_number(d->content))
-        return mx_error_make(pool, MX_E_BAD_JSON, "Events hold integers between -(2^53)+1 and (2^53)-1 only, no other numbers.");
+        return mx_error_make(pool, MX_E_BAD_JSON,
+                             "Events hold integers between -(2^53)+1 and (2^53)-1 only, no other numbers.");
     if (!*d->type)
         return mx_error_make(pool, MX_E_INVALID_PARAM, "The event's type is empty.");
     err = check_field("type", d->type, pool);
@@ -51,14 +54,16 @@ static const mx_error_t *check_draft(const mx_room_draft_t *d, apr_pool_t *pool)
         err = check_field("state key", d->state_key, pool);
     if (!err)
         err = check_field("redacts", d->redacts, pool);
-    if (!err && d->txn_id && (!mx_ident_is_opaque(d->txn_id, TXN_ID_MAX_BYTES) || !mx_str_is_utf8(d->txn_id, strlen(d->txn_id))))
+    if (!err && d->txn_id &&
+        (!mx_ident_is_opaque(d->txn_id, TXN_ID_MAX_BYTES) || !mx_str_is_utf8(d->txn_id, strlen(d->txn_id))))
         err = mx_error_make(pool, MX_E_INVALID_PARAM, "A transaction id has 1 to %d bytes of UTF-8.", TXN_ID_MAX_BYTES);
     if (!err && d->state_key && strcmp(d->type, MEMBER_TYPE) == 0)
         err = check_member(d, pool);
     return err;
 }
 
-const mx_error_t *mx_accept_prepare(mx_accept_item_t *item, mx_server_t *server, const mx_room_draft_t *draft, apr_pool_t *pool)
+const mx_error_t *mx_room_accept_prepare(mx_room_accept_item_t *item, mx_server_t *server, const mx_room_draft_t *draft,
+                                    apr_pool_t *pool)
 {
     const mx_error_t *err = check_draft(draft, pool);
     mx_buf_t *buf;
@@ -88,9 +93,9 @@ const mx_error_t *mx_accept_prepare(mx_accept_item_t *item, mx_server_t *server,
 
 #define ARRAY(pool, ptr, n) ((ptr) = apr_pcalloc((pool), sizeof(*(ptr)) * (apr_size_t)(n)))
 
-static mx_accept_t *open_batch(mx_server_t *server, const mx_room_version_t *version, int max, apr_pool_t *pool)
+static mx_room_accept_t *open_batch(mx_server_t *server, const mx_room_version_t *version, int max, apr_pool_t *pool)
 {
-    mx_accept_t *b = apr_pcalloc(pool, sizeof(*b));
+    mx_room_accept_t *b = apr_pcalloc(pool, sizeof(*b));
     b->server = server;
     b->version = version;
     b->pool = pool;
@@ -102,7 +107,7 @@ static mx_accept_t *open_batch(mx_server_t *server, const mx_room_version_t *ver
 }
 
 /** What only batches with more than plain messages need. */
-static void make_state_room(mx_accept_t *b)
+static void make_state_room(mx_room_accept_t *b)
 {
     if (b->changes)
         return;
@@ -115,9 +120,9 @@ static void make_state_room(mx_accept_t *b)
     ARRAY(b->pool, b->rows.redactions, b->max);
 }
 
-mx_accept_t *mx_accept_open(mx_server_t *server, mx_room_t *room, int max, apr_pool_t *pool)
+mx_room_accept_t *mx_room_accept_open(mx_server_t *server, mx_room_t *room, int max, apr_pool_t *pool)
 {
-    mx_accept_t *b = open_batch(server, room->version, max, pool);
+    mx_room_accept_t *b = open_batch(server, room->version, max, pool);
     const struct mx_room_private_t *priv = room->priv;
     int i;
     b->room = room;
@@ -136,27 +141,29 @@ mx_accept_t *mx_accept_open(mx_server_t *server, mx_room_t *room, int max, apr_p
     return b;
 }
 
-mx_accept_t *mx_accept_open_new(mx_server_t *server, const mx_room_version_t *version, int max, apr_pool_t *pool)
+mx_room_accept_t *mx_room_accept_open_new(mx_server_t *server, const mx_room_version_t *version, int max,
+                                          apr_pool_t *pool)
 {
-    mx_accept_t *b = open_batch(server, version, max, pool);
+    mx_room_accept_t *b = open_batch(server, version, max, pool);
     if (!version->room_id_is_create_hash)
         b->room_id = apr_pstrcat(pool, "!", mx_random_string(mx_alphabet_alnum, 18, pool), ":", server->name, NULL);
     ARRAY(pool, b->prev, 1);
     return b;
 }
 
-int mx_accept_count(const mx_accept_t *batch)
+int mx_room_accept_count(const mx_room_accept_t *batch)
 {
     return batch->rows.nevents;
 }
 
-const char *mx_accept_room_id(const mx_accept_t *batch)
+const char *mx_room_accept_room_id(const mx_room_accept_t *batch)
 {
     return batch->room_id;
 }
 
 /** The state before the next event. */
-static const mx_error_t *state_find(mx_room_current_t *out, mx_accept_t *b, const char *type, const char *state_key)
+static const mx_error_t *state_find(mx_room_current_t *out, mx_room_accept_t *b, const char *type,
+                                    const char *state_key)
 {
     int i;
     memset(out, 0, sizeof(*out));
@@ -172,7 +179,7 @@ static const mx_error_t *state_find(mx_room_current_t *out, mx_accept_t *b, cons
 
 static const mx_event_t *auth_get(void *baton, const char *type, const char *state_key)
 {
-    mx_accept_t *b = baton;
+    mx_room_accept_t *b = baton;
     mx_room_current_t found;
     const mx_error_t *err = state_find(&found, b, type, state_key);
     if (!err)
@@ -185,8 +192,8 @@ static const mx_event_t *auth_get(void *baton, const char *type, const char *sta
 
 /** An event being added. */
 typedef struct adding_t {
-    mx_accept_t *b;
-    mx_accept_item_t *item;
+    mx_room_accept_t *b;
+    mx_room_accept_item_t *item;
     mx_event_t *event;
     mx_persist_event_t row;
     mx_room_current_t replaced;          /* of a state event */
@@ -230,21 +237,29 @@ static mx_slice_t content_for(const adding_t *a)
 
 static const mx_error_t *build(adding_t *a)
 {
-    mx_accept_t *b = a->b;
+    mx_room_accept_t *b = a->b;
     const char *auth_ids[MX_AUTH_KEYS_MAX];
     const mx_room_draft_t *d = a->item->draft;
-    mx_event_draft_t draft = { .version = b->version, .room_id = b->room_id, .sender = d->sender, .type = d->type,
-                               .state_key = d->state_key, .redacts = a->item->redacts, .content = content_for(a),
-                               .depth = b->depth < DEPTH_MAX ? b->depth + 1 : DEPTH_MAX,
-                               .origin_server_ts = apr_time_as_msec(apr_time_now()), .prev_events = b->prev, .nprev = b->nprev,
-                               .auth_events = auth_ids, .origin = b->server->name };
+    mx_event_draft_t draft = {.version = b->version,
+                              .room_id = b->room_id,
+                              .sender = d->sender,
+                              .type = d->type,
+                              .state_key = d->state_key,
+                              .redacts = a->item->redacts,
+                              .content = content_for(a),
+                              .depth = b->depth < DEPTH_MAX ? b->depth + 1 : DEPTH_MAX,
+                              .origin_server_ts = apr_time_as_msec(apr_time_now()),
+                              .prev_events = b->prev,
+                              .nprev = b->nprev,
+                              .auth_events = auth_ids,
+                              .origin = b->server->name};
     const mx_error_t *err = choose_auth_events(auth_ids, &draft.nauth, a);
     return err ? err : mx_event_build(&a->event, &draft, a->item->pool);
 }
 
 static const mx_error_t *authorise(adding_t *a)
 {
-    mx_accept_t *b = a->b;
+    mx_room_accept_t *b = a->b;
     mx_auth_state_t state = { auth_get, b, b->power };
     const mx_error_t *err;
     b->err = NULL;
@@ -256,15 +271,16 @@ static const mx_error_t *authorise(adding_t *a)
 static int is_administrators(const adding_t *a, const mx_event_row_t *target)
 {
     const char *sender;
-    return a->item->draft->is_admin && mx_server_user_id(&sender, a->b->server, target->sender_nid, a->b->pool) == APR_SUCCESS
-           && mx_ident_is_local(sender, a->b->server->name);
+    return a->item->draft->is_admin &&
+           mx_server_user_id(&sender, a->b->server, target->sender_nid, a->b->pool) == APR_SUCCESS &&
+           mx_ident_is_local(sender, a->b->server->name);
 }
 
 /** CS-API: PUT /rooms/{roomId}/redact: one's own events, those of others with the room's redact level. */
 static const mx_error_t *check_redaction(mx_event_row_t **ptarget, adding_t *a)
 {
-    mx_accept_t *b = a->b;
-    mx_accept_item_t *item = a->item;
+    mx_room_accept_t *b = a->b;
+    mx_room_accept_item_t *item = a->item;
     mx_event_row_t *target;
     apr_status_t rv = mx_store_event_by_id(&target, b->server->store, item->redacts, b->pool);
     if (rv != APR_SUCCESS && rv != MX_STORE_NONE)
@@ -280,7 +296,7 @@ static const mx_error_t *check_redaction(mx_event_row_t **ptarget, adding_t *a)
 
 static void add_redaction(adding_t *a, const mx_event_row_t *target)
 {
-    mx_accept_t *b = a->b;
+    mx_room_accept_t *b = a->b;
     mx_persist_redaction_t *r;
     if (target->redacted_by)
         return;
@@ -295,7 +311,8 @@ static void add_redaction(adding_t *a, const mx_event_row_t *target)
 static int equals_current(const adding_t *a)
 {
     const mx_event_t *current = a->replaced.event;
-    return current && strcmp(current->sender, a->item->draft->sender) == 0 && mx_slice_eq(current->content, a->item->content);
+    return current && strcmp(current->sender, a->item->draft->sender) == 0 &&
+           mx_slice_eq(current->content, a->item->content);
 }
 
 static const mx_error_t *member_change(mx_persist_member_t *out, adding_t *a)
@@ -333,7 +350,7 @@ static void put_current(mx_persist_batch_t *rows, apr_int64_t skey_nid, mx_ref_t
 /** The snapshot after the event. */
 static void put_snap(adding_t *a, const unsigned char *key)
 {
-    mx_accept_t *b = a->b;
+    mx_room_accept_t *b = a->b;
     mx_persist_batch_t *rows = &b->rows;
     mx_persist_snap_t *snap = &rows->snaps[rows->nsnaps++];
     mx_slice_t old_id = MX_SLICE_NONE;
@@ -356,7 +373,7 @@ static void put_snap(adding_t *a, const unsigned char *key)
 /** What a state event does. All that can fail comes first. */
 static const mx_error_t *add_state(adding_t *a)
 {
-    mx_accept_t *b = a->b;
+    mx_room_accept_t *b = a->b;
     mx_ref_t ref = -(b->rows.nevents + 1);
     mx_persist_member_t member;
     const unsigned char *key;
@@ -378,14 +395,15 @@ static const mx_error_t *add_state(adding_t *a)
     a->row.flags |= MX_EVENT_FLAG_STATE;
     put_current(&b->rows, a->row.skey_nid, ref);
     put_snap(a, key);
-    b->changes[b->nchanges++] = (mx_accept_change_t){ a->event, ref };
+    b->changes[b->nchanges++] = (mx_room_accept_change_t){ a->event, a->row.skey_nid, ref };
     return NULL;
 }
 
-static void refresh_power(mx_accept_t *b)
+static void refresh_power(mx_room_accept_t *b)
 {
     mx_room_current_t create, levels;
-    if (state_find(&create, b, CREATE_TYPE, "") == NULL && create.event && state_find(&levels, b, "m.room.power_levels", "") == NULL)
+    if (state_find(&create, b, CREATE_TYPE, "") == NULL && create.event &&
+        state_find(&levels, b, "m.room.power_levels", "") == NULL)
         b->power = mx_power_create(create.event, levels.event, b->pool);
 }
 
@@ -404,14 +422,14 @@ static void fill_row(adding_t *a)
     if (d->txn_id && a->b->room) {
         row->device_nid = d->device_nid;
         row->txn_id = d->txn_id;
-        row->txn_scope = mx_accept_txn_scope(a->b->room->nid, d->txn_scope, a->item->pool);
+        row->txn_scope = mx_room_accept_txn_scope(a->b->room->nid, d->txn_scope, a->item->pool);
     }
 }
 
 /** The event becomes the head. */
 static void append(adding_t *a)
 {
-    mx_accept_t *b = a->b;
+    mx_room_accept_t *b = a->b;
     const mx_event_t *ev = a->event;
     b->items[b->rows.nevents] = a->item;
     b->events[b->rows.nevents] = ev;
@@ -421,11 +439,12 @@ static void append(adding_t *a)
     b->depth = ev->depth;
     if (!b->room_id)
         b->room_id = ev->room_id;
-    if (ev->state_key && !*ev->state_key && (strcmp(ev->type, CREATE_TYPE) == 0 || strcmp(ev->type, "m.room.power_levels") == 0))
+    if (ev->state_key && !*ev->state_key &&
+        (strcmp(ev->type, CREATE_TYPE) == 0 || strcmp(ev->type, "m.room.power_levels") == 0))
         refresh_power(b);
 }
 
-const mx_error_t *mx_accept_add(mx_accept_t *batch, mx_accept_item_t *item)
+const mx_error_t *mx_room_accept_add(mx_room_accept_t *batch, mx_room_accept_item_t *item)
 {
     adding_t a = { .b = batch, .item = item };
     mx_event_row_t *target = NULL;

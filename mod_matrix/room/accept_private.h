@@ -6,26 +6,27 @@
 #include "room/accept.h"
 
 /** State as the batch has changed it. */
-typedef struct mx_accept_change_t {
+typedef struct mx_room_accept_change_t {
     const mx_event_t *event;
+    apr_int64_t skey_nid;
     mx_ref_t ref;
-} mx_accept_change_t;
+} mx_room_accept_change_t;
 
-struct mx_accept_t {
+struct mx_room_accept_t {
     mx_server_t *server;
     mx_room_t *room;                 /* NULL: it begins */
     const mx_room_version_t *version;
     const char *room_id;
     apr_pool_t *pool;
     int max;
-    mx_accept_item_t **items;        /* of the events, in their order */
+    mx_room_accept_item_t **items;        /* of the events, in their order */
     const mx_event_t **events;
     mx_persist_batch_t rows;
     /* the end of the DAG so far */
     const char **prev; int nprev;
     apr_int64_t depth;
     /* the state so far */
-    mx_accept_change_t *changes; int nchanges;
+    mx_room_accept_change_t *changes; int nchanges;
     mx_ref_t snap;
     int snap_size;
     mx_state_hash_t snap_hash;
@@ -34,6 +35,6 @@ struct mx_accept_t {
 };
 
 /** The scope of a transaction id as the database has it: a device may use one id in two rooms. */
-const char *mx_accept_txn_scope(apr_int64_t room_nid, const char *scope, apr_pool_t *pool);
+const char *mx_room_accept_txn_scope(apr_int64_t room_nid, const char *scope, apr_pool_t *pool);
 
 #endif

@@ -4,20 +4,20 @@
 
 #include "store/event_id.h"
 
-const char *mx_accept_txn_scope(apr_int64_t room_nid, const char *scope, apr_pool_t *pool)
+const char *mx_room_accept_txn_scope(apr_int64_t room_nid, const char *scope, apr_pool_t *pool)
 {
     return apr_psprintf(pool, "%" APR_INT64_T_FMT ":%s", room_nid, scope ? scope : "");
 }
 
-const mx_error_t *mx_accept_known(mx_accept_item_t *item, mx_server_t *server, const mx_room_t *room)
+const mx_error_t *mx_room_accept_known(mx_room_accept_item_t *item, mx_server_t *server, const mx_room_t *room)
 {
     const mx_room_draft_t *d = item->draft;
     mx_slice_t id;
     apr_status_t rv;
     if (!d->txn_id)
         return NULL;
-    rv = mx_store_persist_known(&id, server->store, d->device_nid, d->txn_id, mx_accept_txn_scope(room->nid, d->txn_scope, item->pool),
-                                item->pool);
+    rv = mx_store_persist_known(&id, server->store, d->device_nid, d->txn_id,
+                                mx_room_accept_txn_scope(room->nid, d->txn_scope, item->pool), item->pool);
     if (rv == MX_STORE_NONE)
         return NULL;
     if (rv != APR_SUCCESS)
@@ -28,7 +28,7 @@ const mx_error_t *mx_accept_known(mx_accept_item_t *item, mx_server_t *server, c
 }
 
 /** The last event is the head; heads that it does not follow (there were more than an event may name) stay. */
-static void set_heads(mx_accept_t *b)
+static void set_heads(mx_room_accept_t *b)
 {
     mx_persist_batch_t *rows = &b->rows;
     const struct mx_room_private_t *priv = b->room ? b->room->priv : NULL;
@@ -46,7 +46,7 @@ static void set_heads(mx_accept_t *b)
     rows->snap = b->snap;
 }
 
-static apr_status_t persist(mx_persist_result_t **presult, mx_accept_t *b, mx_persist_begin_t *begin)
+static apr_status_t persist(mx_persist_result_t **presult, mx_room_accept_t *b, mx_persist_begin_t *begin)
 {
     mx_persist_batch_t *rows = &b->rows;
     if (!begin && !b->changes && b->room->priv->nheads <= MX_EVENT_MAX_PREV)
@@ -63,13 +63,23 @@ static apr_status_t persist(mx_persist_result_t **presult, mx_accept_t *b, mx_pe
 }
 
 /** The row of the room after what the database said. */
-static mx_room_row_t row_of_result(const mx_accept_t *b, const mx_persist_result_t *r)
+static mx_room_row_t row_of_result(const mx_room_accept_t *b, const mx_persist_result_t *r)
 {
-    mx_room_row_t row = { .nid = r->room_nid, .ver = r->ver, .snap_nid = r->snap_nid, .depth = r->depth, .room_id = b->room_id,
-                          .version = b->version->number, .joined = r->joined, .invited = r->invited, .heads = r->heads,
-                          .head_ids = r->head_ids, .nheads = r->nheads, .state_redacted = r->state_redacted,
-                          .published = b->room ? b->room->published : b->rows.begin && b->rows.begin->published,
-                          .snap_size = b->snap_size, .snap_hash = b->snap_hash };
+    mx_room_row_t row = {.nid = r->room_nid,
+                         .ver = r->ver,
+                         .snap_nid = r->snap_nid,
+                         .depth = r->depth,
+                         .room_id = b->room_id,
+                         .version = b->version->number,
+                         .joined = r->joined,
+                         .invited = r->invited,
+                         .heads = r->heads,
+                         .head_ids = r->head_ids,
+                         .nheads = r->nheads,
+                         .state_redacted = r->state_redacted,
+                         .published = b->room ? b->room->published : b->rows.begin && b->rows.begin->published,
+                         .snap_size = b->snap_size,
+                         .snap_hash = b->snap_hash};
     int i;
     for (i = 0; i < r->nheads; i++) {
         if (r->heads[i] > row.last_stream)
@@ -79,7 +89,7 @@ static mx_room_row_t row_of_result(const mx_accept_t *b, const mx_persist_result
 }
 
 /** What is known of the state after the batch. */
-static mx_room_known_t *known_after(const mx_accept_t *b, const mx_persist_result_t *r)
+static mx_room_known_t *known_after(const mx_room_accept_t *b, const mx_persist_result_t *r)
 {
     mx_room_change_t *changes;
     int i;
@@ -88,12 +98,13 @@ static mx_room_known_t *known_after(const mx_accept_t *b, const mx_persist_resul
     changes = apr_palloc(b->pool, sizeof(*changes) * (apr_size_t)b->nchanges);
     for (i = 0; i < b->nchanges; i++) {
         const mx_event_t *ev = b->changes[i].event;
-        changes[i] = (mx_room_change_t){ ev->type, ev->state_key, r->nids[-b->changes[i].ref - 1], ev };
+        changes[i] = (mx_room_change_t){ ev->type, ev->state_key, b->changes[i].skey_nid,
+                                           r->nids[-b->changes[i].ref - 1], ev };
     }
     return mx_room_known_next(b->room ? b->room->priv->known : NULL, b->version, r->snap_nid, changes, b->nchanges);
 }
 
-static void hand_out(mx_accept_t *b)
+static void hand_out(mx_room_accept_t *b)
 {
     int i;
     for (i = 0; i < b->rows.nevents; i++) {
@@ -103,13 +114,13 @@ static void hand_out(mx_accept_t *b)
 }
 
 /** A state event was redacted: what is known of the state is worn. What cannot be read now is read by whoever comes next. */
-static void forget_state(mx_room_t **proom, mx_accept_t *b)
+static void forget_state(mx_room_t **proom, mx_room_accept_t *b)
 {
-    if (mx_room_cache_reload(proom, b->server, b->room->nid, b->pool) != NULL)
+    if (mx_room_cache_reload(proom, b->server, b->room, b->pool) != NULL)
         mx_cache_remove(b->server->room->views, &b->room->nid, sizeof(b->room->nid));
 }
 
-static void stored(mx_room_t **proom, mx_accept_t *b, const mx_persist_result_t *r)
+static void stored(mx_room_t **proom, mx_room_accept_t *b, const mx_persist_result_t *r)
 {
     mx_room_row_t row;
     hand_out(b);
@@ -124,12 +135,12 @@ static void stored(mx_room_t **proom, mx_accept_t *b, const mx_persist_result_t 
 }
 
 /** Another child was faster. If the state is the one we know, the database's answer is all that a new view takes. */
-static const mx_error_t *moved(mx_room_t **proom, mx_accept_t *b, const mx_persist_result_t *r)
+static const mx_error_t *moved(mx_room_t **proom, mx_room_accept_t *b, const mx_persist_result_t *r)
 {
     const struct mx_room_private_t *priv = b->room->priv;
     mx_room_row_t row;
     if (r->snap_nid != b->room->snap_nid || r->state_redacted != priv->state_redacted)
-        return mx_room_cache_reload(proom, b->server, b->room->nid, b->pool);
+        return mx_room_cache_reload(proom, b->server, b->room, b->pool);
     row = row_of_result(b, r);
     row.snap_size = priv->snap_size;
     row.snap_hash = priv->snap_hash;
@@ -137,17 +148,18 @@ static const mx_error_t *moved(mx_room_t **proom, mx_accept_t *b, const mx_persi
     return NULL;
 }
 
-static void known(mx_accept_t *b, const mx_persist_result_t *r)
+static void known(mx_room_accept_t *b, const mx_persist_result_t *r)
 {
     int i;
     for (i = 0; i < r->nknown; i++) {
-        mx_accept_item_t *item = b->items[r->known_at[i] - 1];
+        mx_room_accept_item_t *item = b->items[r->known_at[i] - 1];
         item->event_id = mx_store_event_id_unpack(r->known_ids[i], item->pool);
         item->done = 1;
     }
 }
 
-const mx_error_t *mx_accept_store(mx_accept_outcome_e *poutcome, mx_room_t **proom, mx_accept_t *batch, mx_persist_begin_t *begin)
+const mx_error_t *mx_room_accept_store(mx_room_accept_outcome_e *poutcome, mx_room_t **proom, mx_room_accept_t *batch,
+                                  mx_persist_begin_t *begin)
 {
     mx_persist_result_t *r;
     const mx_error_t *err = NULL;

@@ -11,6 +11,7 @@
 #define VIEWS_SHARE 2                   /* of MatrixCacheSize: one in so many bytes */
 #define IDS_BYTES (2 * 1024 * 1024)
 #define ID_ENTRY_BYTES 160
+#define CARRY_MIN_ENTRIES 8             /* fewer are asked for again */
 #define VIEW_BASE_BYTES 8192            /* a pool's first block */
 
 static void view_destroy(void *value)
@@ -31,7 +32,8 @@ apr_status_t mx_room_cache_init(struct mx_room_state_t *state, mx_server_t *serv
 {
     apr_status_t rv = APR_SUCCESS;
     int i;
-    state->views = mx_cache_create("rooms", (apr_size_t)server->settings->cache_bytes / VIEWS_SHARE, view_destroy, server->pool);
+    state->views =
+        mx_cache_create("rooms", (apr_size_t)server->settings->cache_bytes / VIEWS_SHARE, view_destroy, server->pool);
     state->ids = mx_cache_create("room ids", IDS_BYTES, NULL, server->pool);
     for (i = 0; rv == APR_SUCCESS && i < MX_ROOM_STRIPES; i++)
         rv = apr_thread_mutex_create(&state->publish[i], APR_THREAD_MUTEX_DEFAULT, server->pool);
@@ -117,14 +119,16 @@ static mx_room_t *view_publish(mx_server_t *server, mx_room_t *room, apr_pool_t 
     else {
         if (there)
             mx_cache_put(ref);
-        mx_cache_set(&ref, state->views, &nid, sizeof(nid), room, VIEW_BASE_BYTES + mx_room_known_bytes(room->priv->known), 0);
+        mx_cache_set(&ref, state->views, &nid, sizeof(nid), room,
+                     VIEW_BASE_BYTES + mx_room_known_bytes(room->priv->known), 0);
         apr_thread_mutex_unlock(lock);
     }
     apr_pool_cleanup_register(pool, ref, put_ref, apr_pool_cleanup_null);
     return room;
 }
 
-mx_room_t *mx_room_cache_publish(mx_server_t *server, const mx_room_row_t *row, mx_room_known_t *known, apr_pool_t *pool)
+mx_room_t *mx_room_cache_publish(mx_server_t *server, const mx_room_row_t *row, mx_room_known_t *known,
+                                 apr_pool_t *pool)
 {
     return view_publish(server, view_create(row, known, apr_time_now()), pool);
 }
@@ -151,11 +155,27 @@ static const mx_error_t *unknown_room(apr_pool_t *pool)
     return mx_error_make(pool, MX_E_NOT_FOUND, "There is no such room.");
 }
 
-/** Reads room and core state; room_id NULL: by nid. */
-static const mx_error_t *view_load(mx_room_t **proom, mx_server_t *server, const char *room_id, apr_int64_t nid, apr_pool_t *pool)
+/** Takes over what was known of an older state, where reading the difference is cheaper than asking for all again. */
+static mx_room_known_t *carry_over(mx_room_known_t *known, mx_server_t *server, const mx_room_row_t *row,
+                                   const mx_room_t *old, apr_pool_t *pool)
+{
+    mx_state_item_t *changed;
+    int n;
+    if (!old || old->priv->state_redacted != row->state_redacted ||
+        mx_room_known_count(old->priv->known) < CARRY_MIN_ENTRIES)
+        return known;
+    if (mx_store_state_diff(&changed, &n, server->store, old->snap_nid, row->snap_nid, pool) == APR_SUCCESS)
+        mx_room_known_carry(known, old->priv->known, changed, n);
+    return known;
+}
+
+/** Reads room and core state; room_id NULL: by nid. `old` (may be NULL): what we have of the room. */
+static const mx_error_t *view_load(mx_room_t **proom, mx_server_t *server, const char *room_id, apr_int64_t nid,
+                                   const mx_room_t *old, apr_pool_t *pool)
 {
     apr_time_t asked_at = apr_time_now();
     const mx_room_version_t *version;
+    mx_room_known_t *known;
     mx_room_entry_t *core;
     mx_room_row_t *row;
     int n;
@@ -168,13 +188,14 @@ static const mx_error_t *view_load(mx_room_t **proom, mx_server_t *server, const
     if (!version)
         return mx_error_internal(pool, MX_STORE_ERROR, "the room's version is not known to this build");
     remember_id(server, row->room_id, row->nid);
-    *proom = view_publish(server, view_create(row, mx_room_known_create(row, version, core, n), asked_at), pool);
+    known = carry_over(mx_room_known_create(row, version, core, n), server, row, old, pool);
+    *proom = view_publish(server, view_create(row, known, asked_at), pool);
     return NULL;
 }
 
-const mx_error_t *mx_room_cache_reload(mx_room_t **proom, mx_server_t *server, apr_int64_t room_nid, apr_pool_t *pool)
+const mx_error_t *mx_room_cache_reload(mx_room_t **proom, mx_server_t *server, const mx_room_t *old, apr_pool_t *pool)
 {
-    return view_load(proom, server, NULL, room_nid, pool);
+    return view_load(proom, server, NULL, old->nid, old, pool);
 }
 
 /** Looks whether the view is still the newest; if not, reads what has changed. */
@@ -193,7 +214,7 @@ static const mx_error_t *view_check(mx_room_t **proom, mx_server_t *server, mx_r
         return NULL;
     }
     if (row->snap_nid != room->snap_nid || row->state_redacted != room->priv->state_redacted)
-        return mx_room_cache_reload(proom, server, room->nid, pool);
+        return mx_room_cache_reload(proom, server, room, pool);
     *proom = view_publish(server, view_create(row, mx_room_known_ref(room->priv->known), asked_at), pool);
     return NULL;
 }
@@ -207,12 +228,13 @@ static mx_room_t *view_cached(mx_server_t *server, apr_int64_t nid, apr_pool_t *
     return room;
 }
 
-static const mx_error_t *get_by_nid(mx_room_t **proom, mx_server_t *server, apr_int64_t nid, int fresh, apr_pool_t *pool)
+static const mx_error_t *get_by_nid(mx_room_t **proom, mx_server_t *server, apr_int64_t nid, int fresh,
+                                    apr_pool_t *pool)
 {
     mx_room_t *room = view_cached(server, nid, pool);
     apr_time_t age;
     if (!room)
-        return view_load(proom, server, NULL, nid, pool);
+        return view_load(proom, server, NULL, nid, NULL, pool);
     age = apr_time_now() - __atomic_load_n(&room->priv->checked_at, __ATOMIC_RELAXED);
     if (fresh || age > VIEW_MAX_AGE_US)
         return view_check(proom, server, room, pool);
@@ -223,7 +245,7 @@ static const mx_error_t *get_by_nid(mx_room_t **proom, mx_server_t *server, apr_
 const mx_error_t *mx_room_get(mx_room_t **proom, mx_server_t *server, const char *room_id, int fresh, apr_pool_t *pool)
 {
     apr_int64_t nid = cached_nid(server, room_id);
-    return nid ? get_by_nid(proom, server, nid, fresh, pool) : view_load(proom, server, room_id, 0, pool);
+    return nid ? get_by_nid(proom, server, nid, fresh, pool) : view_load(proom, server, room_id, 0, NULL, pool);
 }
 
 const mx_error_t *mx_room_get_by_nid(mx_room_t **proom, mx_server_t *server, apr_int64_t room_nid, apr_pool_t *pool)
@@ -236,7 +258,7 @@ const mx_error_t *mx_room_cache_get_any(mx_room_t **proom, mx_server_t *server, 
     apr_int64_t nid = cached_nid(server, room_id);
     mx_room_t *room = nid ? view_cached(server, nid, pool) : NULL;
     if (!room)
-        return view_load(proom, server, room_id, nid, pool);
+        return view_load(proom, server, room_id, nid, NULL, pool);
     *proom = room;
     return NULL;
 }

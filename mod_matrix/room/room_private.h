@@ -4,7 +4,7 @@
  *
  *   mx_room_t (cache.c)            one version of a room, immutable but for checked_at; counted by the cache of views. A request
  *                                  borrows it until its pool is cleared. A commit of ours replaces it by the next version.
- *   mx_room_known_t (state.c)      what has been read of one snapshot, shared by all views of it; counted. Its core events are
+ *   mx_room_known_t (known.c)      what has been read of one snapshot, shared by all views of it; counted. Its core events are
  *                                  parsed and never change; its table of entries grows under its own lock.
  *   mx_room_state_event_t          a parsed state event; counted by the cache of events, borrowed with a request's pool.
  *   queues (send.c)                exist while somebody sends into the room; under the lock of the room's stripe.
@@ -35,7 +35,7 @@ struct mx_room_state_t {
     unsigned char hash_key[MX_STATE_HASH_KEY_BYTES];
 };
 
-/* ---- what is known of a room's state (room/state.c) ---- */
+/* ---- what is known of a snapshot (room/known.c) ---- */
 
 typedef struct mx_room_known_t mx_room_known_t;
 
@@ -49,13 +49,18 @@ typedef struct mx_room_current_t {
 /** A state event of a batch of ours. */
 typedef struct mx_room_change_t {
     const char *type, *state_key;
-    apr_int64_t nid;
+    apr_int64_t skey_nid, nid;
     const mx_event_t *event;
 } mx_room_change_t;
 
-apr_status_t mx_room_state_init(struct mx_room_state_t *state, mx_server_t *server);
+/** A pool of its own, whose memory goes back to the system; any thread may destroy it. */
+apr_pool_t *mx_room_known_pool(const char *tag);
+/** A copy of the event that many threads may read: bytes and strings in `pool`, content parsed. */
+void mx_room_known_fill(mx_room_current_t *out, const mx_room_version_t *version, apr_int64_t nid, mx_slice_t pdu,
+                        const char *event_id, apr_pool_t *pool);
 /** What is known of a snapshot with nothing but its core state; one reference. The events are copied. */
-mx_room_known_t *mx_room_known_create(const mx_room_row_t *row, const mx_room_version_t *version, const mx_room_entry_t *core, int n);
+mx_room_known_t *mx_room_known_create(const mx_room_row_t *row, const mx_room_version_t *version,
+                                      const mx_room_entry_t *core, int n);
 /** What is known after the changes (later ones win), for snapshot `snap_nid`; one reference. `old` NULL: a new room. */
 mx_room_known_t *mx_room_known_next(const mx_room_known_t *old, const mx_room_version_t *version, apr_int64_t snap_nid,
                                     const mx_room_change_t *changes, int n);
@@ -63,12 +68,29 @@ mx_room_known_t *mx_room_known_ref(mx_room_known_t *known);
 void mx_room_known_unref(mx_room_known_t *known);
 /** Bytes it holds now, roughly. */
 apr_size_t mx_room_known_bytes(const mx_room_known_t *known);
+/** 1 if the entry is one of the core; it may be none. */
+int mx_room_known_core(mx_room_current_t *out, const mx_room_known_t *known, const char *type, const char *state_key);
+/** Key of an entry, in `pool`. */
+mx_slice_t mx_room_known_key(const char *type, const char *state_key, apr_pool_t *pool);
+/** 1 if the entry is known; its nid may be 0: there is none. */
+int mx_room_known_find(apr_int64_t *pnid, mx_room_known_t *known, mx_slice_t key);
+void mx_room_known_learn(mx_room_known_t *known, mx_slice_t key, apr_int64_t skey_nid, apr_int64_t nid);
+/** Takes over the entries of another snapshot; `changed` (sorted) is what makes this one of that. For a new, unshared `known`. */
+void mx_room_known_carry(mx_room_known_t *known, const mx_room_known_t *old, const mx_state_item_t *changed, int n);
+/** Number of entries beside the core. */
+int mx_room_known_count(mx_room_known_t *known);
+const mx_power_t *mx_room_known_power(const mx_room_known_t *known);
+
+/* ---- its entries (room/state.c) ---- */
+
+apr_status_t mx_room_state_init(struct mx_room_state_t *state, mx_server_t *server);
 
 /** An entry of the room's current state; one query where it was not known. Valid as long as `pool` and the room. */
 const mx_error_t *mx_room_state_find(mx_room_current_t *out, mx_server_t *server, mx_room_t *room, const char *type,
                                      const char *state_key, apr_pool_t *pool);
 /** All events of a snapshot, oldest first. Two queries. */
-apr_status_t mx_room_state_of_snapshot(mx_event_row_t **prows, int *pn, mx_server_t *server, apr_int64_t snap_nid, apr_pool_t *pool);
+apr_status_t mx_room_state_of_snapshot(mx_event_row_t **prows, int *pn, mx_server_t *server, apr_int64_t snap_nid,
+                                       apr_pool_t *pool);
 /** The key of the hash of snapshots, read once. */
 const mx_error_t *mx_room_state_hash_key(const unsigned char **pkey, mx_server_t *server, apr_pool_t *pool);
 
@@ -88,15 +110,14 @@ struct mx_room_private_t {
     apr_time_t checked_at;           /* when it was last seen to be the newest; atomic */
 };
 
-const mx_power_t *mx_room_known_power(const mx_room_known_t *known);
-
 apr_status_t mx_room_cache_init(struct mx_room_state_t *state, mx_server_t *server);
 /** What mx_room_get() gives, however old. For writers: their compare-and-set sees to it. */
 const mx_error_t *mx_room_cache_get_any(mx_room_t **proom, mx_server_t *server, const char *room_id, apr_pool_t *pool);
 /** The next version of `room` (NULL: of a new one), published and borrowed. `known` passes one reference. */
-mx_room_t *mx_room_cache_publish(mx_server_t *server, const mx_room_row_t *row, mx_room_known_t *known, apr_pool_t *pool);
+mx_room_t *mx_room_cache_publish(mx_server_t *server, const mx_room_row_t *row, mx_room_known_t *known,
+                                 apr_pool_t *pool);
 /** Reads the room anew, whatever is cached. */
-const mx_error_t *mx_room_cache_reload(mx_room_t **proom, mx_server_t *server, apr_int64_t room_nid, apr_pool_t *pool);
+const mx_error_t *mx_room_cache_reload(mx_room_t **proom, mx_server_t *server, const mx_room_t *old, apr_pool_t *pool);
 
 /* ---- the combiner (room/send.c) ---- */
 

@@ -25,7 +25,7 @@ typedef struct waiter_t {
     struct waiter_t *next;
     waiter_state_e state;
     int plain;                          /* one item that may be stored with those of others */
-    mx_accept_item_t *item;             /* if plain */
+    mx_room_accept_item_t *item;             /* if plain */
     apr_pool_t *pool;
     apr_thread_cond_t *cond;            /* NULL until it has to wait */
 } waiter_t;
@@ -167,7 +167,7 @@ static const mx_error_t *enter(mx_server_t *server, const char *room_id, waiter_
 }
 
 /** The leader takes the plain items that queue right behind it, its own first. Returns their number. */
-static int take(mx_accept_item_t **items, int max, mx_server_t *server, const char *room_id, waiter_t *leader)
+static int take(mx_room_accept_item_t **items, int max, mx_server_t *server, const char *room_id, waiter_t *leader)
 {
     stripe_t *s = stripe_of(server, room_id);
     waiter_t *w;
@@ -215,7 +215,7 @@ static const mx_error_t *error_for(const mx_error_t *err, apr_pool_t *pool)
     return copy;
 }
 
-static void finish_all(mx_accept_item_t **items, int n, const mx_error_t *err)
+static void finish_all(mx_room_accept_item_t **items, int n, const mx_error_t *err)
 {
     int i;
     for (i = 0; i < n; i++) {
@@ -226,9 +226,9 @@ static void finish_all(mx_accept_item_t **items, int n, const mx_error_t *err)
     }
 }
 
-static void refuse(mx_accept_item_t *item, mx_server_t *server, const mx_room_t *room, const mx_error_t *err)
+static void refuse(mx_room_accept_item_t *item, mx_server_t *server, const mx_room_t *room, const mx_error_t *err)
 {
-    const mx_error_t *failed = mx_accept_known(item, server, room);
+    const mx_error_t *failed = mx_room_accept_known(item, server, room);
     if (item->done)
         return;
     item->err = failed ? failed : err;
@@ -239,14 +239,14 @@ static void refuse(mx_accept_item_t *item, mx_server_t *server, const mx_room_t 
  * Builds what is left on top of the room. An item that is refused by a view which may be old stops the round (*pstale);
  * by a fresh one it is refused for good.
  */
-static mx_accept_t *build_plain(int *pstale, mx_server_t *server, mx_room_t *room, int fresh, mx_accept_item_t **items, int n,
-                                apr_pool_t *pool)
+static mx_room_accept_t *build_plain(int *pstale, mx_server_t *server, mx_room_t *room, int fresh, mx_room_accept_item_t **items,
+                                int n, apr_pool_t *pool)
 {
-    mx_accept_t *batch = mx_accept_open(server, room, n, pool);
+    mx_room_accept_t *batch = mx_room_accept_open(server, room, n, pool);
     int i;
     *pstale = 0;
     for (i = 0; i < n; i++) {
-        const mx_error_t *err = items[i]->done ? NULL : mx_accept_add(batch, items[i]);
+        const mx_error_t *err = items[i]->done ? NULL : mx_room_accept_add(batch, items[i]);
         if (!err)
             continue;
         if (!fresh) {
@@ -264,22 +264,23 @@ static const mx_error_t *busy(apr_pool_t *pool)
 }
 
 /** Rounds of building and storing until all items are done. An error is every unfinished item's. */
-static const mx_error_t *send_plain(int *pmoved, mx_server_t *server, const char *room_id, mx_accept_item_t **items, int n, apr_pool_t *pool)
+static const mx_error_t *send_plain(int *pmoved, mx_server_t *server, const char *room_id, mx_room_accept_item_t **items,
+                                    int n, apr_pool_t *pool)
 {
     mx_room_t *room;
     int attempt, stale, fresh = 0;
-    mx_accept_outcome_e outcome;
+    mx_room_accept_outcome_e outcome;
     const mx_error_t *err = mx_room_cache_get_any(&room, server, room_id, pool);
     for (attempt = 0; !err && attempt < ATTEMPTS_MAX; attempt++) {
-        mx_accept_t *batch = build_plain(&stale, server, room, fresh, items, n, pool);
+        mx_room_accept_t *batch = build_plain(&stale, server, room, fresh, items, n, pool);
         if (stale) {
             err = mx_room_get(&room, server, room_id, 1, pool);
             fresh = 1;
             continue;
         }
-        if (!mx_accept_count(batch))
+        if (!mx_room_accept_count(batch))
             return NULL;
-        err = mx_accept_store(&outcome, &room, batch, NULL);
+        err = mx_room_accept_store(&outcome, &room, batch, NULL);
         if (!err && outcome == MX_ACCEPT_STORED) {
             *pmoved = 1;
             return NULL;
@@ -292,7 +293,7 @@ static const mx_error_t *send_plain(int *pmoved, mx_server_t *server, const char
 
 static void lead_plain(mx_server_t *server, const char *room_id, waiter_t *leader)
 {
-    mx_accept_item_t *items[MX_ROOM_BATCH_MAX];
+    mx_room_accept_item_t *items[MX_ROOM_BATCH_MAX];
     int moved = 0, n = take(items, MX_ROOM_BATCH_MAX, server, room_id, leader);
     const mx_error_t *err = send_plain(&moved, server, room_id, items, n, leader->pool);
     if (err)
@@ -311,12 +312,12 @@ static const mx_error_t *warm(mx_server_t *server, const char *room_id, const mx
     return err ? err : mx_room_state_find(&member, server, room, "m.room.member", draft->sender, pool);
 }
 
-static const mx_error_t *send_one(const char **pevent_id, mx_server_t *server, const char *room_id, const mx_room_draft_t *draft,
-                                  apr_pool_t *pool)
+static const mx_error_t *send_one(const char **pevent_id, mx_server_t *server, const char *room_id,
+                                  const mx_room_draft_t *draft, apr_pool_t *pool)
 {
-    mx_accept_item_t item;
+    mx_room_accept_item_t item;
     waiter_t w = { .plain = 1, .item = &item, .pool = pool };
-    const mx_error_t *err = mx_accept_prepare(&item, server, draft, pool);
+    const mx_error_t *err = mx_room_accept_prepare(&item, server, draft, pool);
     if (!err)
         err = warm(server, room_id, draft, pool);
     if (!err)
@@ -333,16 +334,17 @@ static const mx_error_t *send_one(const char **pevent_id, mx_server_t *server, c
 /* ---- everything else, all or none ---- */
 
 /** One round on top of `room`; the first refusal ends it. */
-static const mx_error_t *build_all(mx_accept_t **pbatch, mx_server_t *server, mx_room_t *room, mx_accept_item_t *items, int n, apr_pool_t *pool)
+static const mx_error_t *build_all(mx_room_accept_t **pbatch, mx_server_t *server, mx_room_t *room, mx_room_accept_item_t *items,
+                                   int n, apr_pool_t *pool)
 {
-    mx_accept_t *batch = mx_accept_open(server, room, n, pool);
+    mx_room_accept_t *batch = mx_room_accept_open(server, room, n, pool);
     const mx_error_t *err = NULL;
     int i;
     for (i = 0; !err && i < n; i++) {
         if (items[i].done && items[i].draft->txn_id)
             continue;
         items[i].done = 0;
-        err = mx_accept_add(batch, &items[i]);
+        err = mx_room_accept_add(batch, &items[i]);
         if (err)
             refuse(&items[i], server, room, err);
         if (err && !items[i].err)
@@ -352,18 +354,19 @@ static const mx_error_t *build_all(mx_accept_t **pbatch, mx_server_t *server, mx
     return err;
 }
 
-static const mx_error_t *send_all(int *pmoved, mx_server_t *server, const char *room_id, mx_accept_item_t *items, int n, apr_pool_t *pool)
+static const mx_error_t *send_all(int *pmoved, mx_server_t *server, const char *room_id, mx_room_accept_item_t *items, int n,
+                                  apr_pool_t *pool)
 {
     mx_room_t *room;
-    mx_accept_t *batch;
-    mx_accept_outcome_e outcome;
+    mx_room_accept_t *batch;
+    mx_room_accept_outcome_e outcome;
     int attempt;
     const mx_error_t *err = mx_room_get(&room, server, room_id, 1, pool);
     for (attempt = 0; !err && attempt < ATTEMPTS_MAX; attempt++) {
         err = build_all(&batch, server, room, items, n, pool);
-        if (err || !mx_accept_count(batch))
+        if (err || !mx_room_accept_count(batch))
             return err;
-        err = mx_accept_store(&outcome, &room, batch, NULL);
+        err = mx_room_accept_store(&outcome, &room, batch, NULL);
         if (!err && outcome == MX_ACCEPT_STORED) {
             *pmoved = 1;
             return NULL;
@@ -372,29 +375,30 @@ static const mx_error_t *send_all(int *pmoved, mx_server_t *server, const char *
     return err ? err : busy(pool);
 }
 
-static const mx_error_t *prepare_all(mx_accept_item_t **pitems, mx_server_t *server, const mx_room_draft_t *drafts, int n, apr_pool_t *pool)
+static const mx_error_t *prepare_all(mx_room_accept_item_t **pitems, mx_server_t *server, const mx_room_draft_t *drafts,
+                                     int n, apr_pool_t *pool)
 {
-    mx_accept_item_t *items = apr_pcalloc(pool, sizeof(*items) * (apr_size_t)(n > 0 ? n : 1));
+    mx_room_accept_item_t *items = apr_pcalloc(pool, sizeof(*items) * (apr_size_t)(n > 0 ? n : 1));
     const mx_error_t *err = NULL;
     int i;
     if (n < 1 || n > DRAFTS_MAX)
         return mx_error_make(pool, MX_E_INVALID_PARAM, "Between 1 and %d events can be sent at once.", DRAFTS_MAX);
     for (i = 0; !err && i < n; i++)
-        err = mx_accept_prepare(&items[i], server, &drafts[i], pool);
+        err = mx_room_accept_prepare(&items[i], server, &drafts[i], pool);
     *pitems = items;
     return err;
 }
 
-const mx_error_t *mx_room_send(const char **event_ids, mx_server_t *server, const char *room_id, const mx_room_draft_t *drafts,
-                               int n, apr_pool_t *pool)
+const mx_error_t *mx_room_send(const char **event_ids, mx_server_t *server, const char *room_id,
+                               const mx_room_draft_t *drafts, int n, apr_pool_t *pool)
 {
     waiter_t w = { .pool = pool };
-    mx_accept_item_t *items;
+    mx_room_accept_item_t *items;
     const mx_error_t *err;
     int i, moved = 0;
     if (strlen(room_id) > MX_EVENT_FIELD_MAX_BYTES)
         return mx_error_make(pool, MX_E_NOT_FOUND, "There is no such room.");
-    if (n == 1 && mx_accept_is_plain(drafts))
+    if (n == 1 && mx_room_accept_is_plain(drafts))
         return send_one(event_ids, server, room_id, drafts, pool);
     err = prepare_all(&items, server, drafts, n, pool);
     if (!err)
@@ -411,27 +415,28 @@ const mx_error_t *mx_room_send(const char **event_ids, mx_server_t *server, cons
 }
 
 const mx_error_t *mx_room_begin(const char **proom_id, mx_server_t *server, const mx_room_version_t *version,
-                                const mx_room_draft_t *drafts, int n, int published, const char *alias, apr_pool_t *pool)
+                                const mx_room_draft_t *drafts, int n, int published, const char *alias,
+                                apr_pool_t *pool)
 {
     mx_persist_begin_t begin = { .alias = alias, .published = published };
-    mx_accept_outcome_e outcome = MX_ACCEPT_RETRY;
-    mx_accept_item_t *items;
-    mx_accept_t *batch = NULL;
+    mx_room_accept_outcome_e outcome = MX_ACCEPT_RETRY;
+    mx_room_accept_item_t *items;
+    mx_room_accept_t *batch = NULL;
     mx_room_t *room;
     int i, attempt;
     const mx_error_t *err = prepare_all(&items, server, drafts, n, pool);
     for (attempt = 0; !err && outcome != MX_ACCEPT_STORED && attempt < ATTEMPTS_MAX; attempt++) {
-        batch = mx_accept_open_new(server, version, n, pool);
+        batch = mx_room_accept_open_new(server, version, n, pool);
         for (i = 0; !err && i < n; i++)
-            err = mx_accept_add(batch, &items[i]);
+            err = mx_room_accept_add(batch, &items[i]);
         if (!err)
-            err = mx_accept_store(&outcome, &room, batch, &begin);
+            err = mx_room_accept_store(&outcome, &room, batch, &begin);
     }
     if (err)
         return err;
     if (outcome != MX_ACCEPT_STORED)
         return busy(pool);
     mx_server_stream_moved(server);
-    *proom_id = mx_accept_room_id(batch);
+    *proom_id = mx_room_accept_room_id(batch);
     return NULL;
 }

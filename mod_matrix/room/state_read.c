@@ -17,7 +17,8 @@ static int by_nid(const void *a, const void *b)
     return x->nid < y->nid ? -1 : x->nid > y->nid;
 }
 
-apr_status_t mx_room_state_of_snapshot(mx_event_row_t **prows, int *pn, mx_server_t *server, apr_int64_t snap_nid, apr_pool_t *pool)
+apr_status_t mx_room_state_of_snapshot(mx_event_row_t **prows, int *pn, mx_server_t *server, apr_int64_t snap_nid,
+                                       apr_pool_t *pool)
 {
     mx_state_item_t *items;
     apr_int64_t *nids;
@@ -32,7 +33,8 @@ apr_status_t mx_room_state_of_snapshot(mx_event_row_t **prows, int *pn, mx_serve
     return mx_store_event_by_nids(prows, pn, server->store, nids, n, pool);
 }
 
-const mx_error_t *mx_room_state_read_all(mx_event_row_t **prows, int *pn, const mx_room_reader_t *reader, apr_pool_t *pool)
+const mx_error_t *mx_room_state_read_all(mx_event_row_t **prows, int *pn, const mx_room_reader_t *reader,
+                                         apr_pool_t *pool)
 {
     apr_status_t rv;
     if (reader->whole)
@@ -47,7 +49,8 @@ static const mx_error_t *no_such_state(apr_pool_t *pool)
 }
 
 /** The nid of the entry in an older state; 0: none. */
-static apr_status_t find_then(apr_int64_t *pnid, const mx_room_reader_t *reader, const char *type, const char *state_key, apr_pool_t *pool)
+static apr_status_t find_then(apr_int64_t *pnid, const mx_room_reader_t *reader, const char *type,
+                              const char *state_key, apr_pool_t *pool)
 {
     mx_state_hit_t *hits;
     apr_int64_t skey_nid;
@@ -63,7 +66,8 @@ static apr_status_t find_then(apr_int64_t *pnid, const mx_room_reader_t *reader,
     return rv;
 }
 
-static const mx_error_t *find(mx_room_current_t *out, const mx_room_reader_t *reader, const char *type, const char *state_key, apr_pool_t *pool)
+static const mx_error_t *find(mx_room_current_t *out, const mx_room_reader_t *reader, const char *type,
+                              const char *state_key, apr_pool_t *pool)
 {
     const mx_error_t *err = NULL;
     apr_status_t rv;
@@ -77,8 +81,8 @@ static const mx_error_t *find(mx_room_current_t *out, const mx_room_reader_t *re
     return err;
 }
 
-const mx_error_t *mx_room_state_read_one(mx_event_row_t **prow, const mx_room_reader_t *reader, const char *type, const char *state_key,
-                                         apr_pool_t *pool)
+const mx_error_t *mx_room_state_read_one(mx_event_row_t **prow, const mx_room_reader_t *reader, const char *type,
+                                         const char *state_key, apr_pool_t *pool)
 {
     mx_room_current_t found;
     mx_event_row_t *row;

@@ -92,18 +92,21 @@ static mx_persist_result_t *read_result(const mx_rows_t *rows, apr_pool_t *pool)
     return r;
 }
 
-apr_status_t mx_store_persist_messages(mx_persist_result_t **presult, mx_store_t *store, const mx_persist_batch_t *batch, apr_pool_t *pool)
+apr_status_t mx_store_persist_messages(mx_persist_result_t **presult, mx_store_t *store,
+                                       const mx_persist_batch_t *batch, apr_pool_t *pool)
 {
     MX_STMT(persist_messages, "llBBLLLIiLSS",
-            "select " RESULT_COLUMNS " from persist_messages($1::int8, $2::int8, $3::bytea[], $4::bytea[], $5::int8[], $6::int8[],"
+            "select " RESULT_COLUMNS
+            " from persist_messages($1::int8, $2::int8, $3::bytea[], $4::bytea[], $5::int8[], $6::int8[],"
             " $7::int8[], $8::int4[], $9::int4, $10::int8[], $11::text[], $12::text[]) p");
     int n = batch->nevents;
     columns_t c;
     mx_rows_t *rows;
     apr_status_t rv;
     make_message_columns(&c, batch, pool);
-    rv = mx_store_run(&rows, store, pool, &persist_messages, batch->room_nid, batch->ver, c.id, n, c.pdu, n, c.ts, n, c.depth, n,
-                      c.sender, n, c.type, n, batch->events[0].flags, c.device, c.ntxn, c.txn, c.ntxn, c.scope, c.ntxn);
+    rv = mx_store_run(&rows, store, pool, &persist_messages, batch->room_nid, batch->ver, c.id, n, c.pdu, n, c.ts, n,
+                      c.depth, n, c.sender, n, c.type, n, batch->events[0].flags, c.device, c.ntxn, c.txn, c.ntxn,
+                      c.scope, c.ntxn);
     if (rv == APR_SUCCESS)
         *presult = read_result(rows, pool);
     return rv;
@@ -166,7 +169,8 @@ static void make_lists(lists_t *l, const mx_persist_batch_t *batch, apr_pool_t *
     }
 }
 
-apr_status_t mx_store_persist_batch(mx_persist_result_t **presult, mx_store_t *store, const mx_persist_batch_t *batch, apr_pool_t *pool)
+apr_status_t mx_store_persist_batch(mx_persist_result_t **presult, mx_store_t *store, const mx_persist_batch_t *batch,
+                                    apr_pool_t *pool)
 {
     MX_STMT(persist_batch, "llBBLLLIILLSSLLLLILIBLLILBllLLLLLILLLBLsiosll",
             "select " RESULT_COLUMNS " from persist_batch($1::int8, $2::int8,"
@@ -186,21 +190,21 @@ apr_status_t mx_store_persist_batch(mx_persist_result_t **presult, mx_store_t *s
     make_message_columns(&c, batch, pool);
     make_state_columns(&c, batch, pool);
     make_lists(&l, batch, pool);
-    rv = mx_store_run(&rows, store, pool, &persist_batch, batch->room_nid, batch->ver,
-                      c.id, n, c.pdu, n, c.ts, n, c.depth, n, c.sender, n, c.type, n, c.flags, n, c.before, n,
-                      c.device, c.ntxn, c.txn, c.ntxn, c.scope, c.ntxn, c.skey, n, c.replaces, n, c.after, n, c.auth, c.nauth, c.auth_end, n,
-                      l.pred, ns, l.size, ns, l.hash, ns, l.change_skey, ns, l.change_event, ns, l.change_end, ns,
-                      batch->heads, batch->nheads, batch->head_ids, batch->nheads, batch->depth, batch->snap,
-                      batch->log_events, batch->nlog, batch->log_snaps, batch->nlog, l.cur_skey, nc, l.cur_event, nc,
-                      l.user, nm, l.membership, nm, l.member_event, nm, l.since, nm, l.redacted, nr, l.redacted_pdu, nr, l.by, nr,
+    rv = mx_store_run(&rows, store, pool, &persist_batch, batch->room_nid, batch->ver, c.id, n, c.pdu, n, c.ts, n,
+                      c.depth, n, c.sender, n, c.type, n, c.flags, n, c.before, n, c.device, c.ntxn, c.txn, c.ntxn,
+                      c.scope, c.ntxn, c.skey, n, c.replaces, n, c.after, n, c.auth, c.nauth, c.auth_end, n, l.pred, ns,
+                      l.size, ns, l.hash, ns, l.change_skey, ns, l.change_event, ns, l.change_end, ns, batch->heads,
+                      batch->nheads, batch->head_ids, batch->nheads, batch->depth, batch->snap, batch->log_events,
+                      batch->nlog, batch->log_snaps, batch->nlog, l.cur_skey, nc, l.cur_event, nc, l.user, nm,
+                      l.membership, nm, l.member_event, nm, l.since, nm, l.redacted, nr, l.redacted_pdu, nr, l.by, nr,
                       begin->room_id, begin->version, begin->published, begin->alias, begin->creator_nid, begin->ts);
     if (rv == APR_SUCCESS)
         *presult = read_result(rows, pool);
     return rv;
 }
 
-apr_status_t mx_store_persist_known(mx_slice_t *pid, mx_store_t *store, apr_int64_t device_nid, const char *txn_id, const char *scope,
-                                    apr_pool_t *pool)
+apr_status_t mx_store_persist_known(mx_slice_t *pid, mx_store_t *store, apr_int64_t device_nid, const char *txn_id,
+                                    const char *scope, apr_pool_t *pool)
 {
     MX_STMT(persist_known, "lss",
             "select e.event_id from txn t join event e on e.nid = t.nid"

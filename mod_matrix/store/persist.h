@@ -67,12 +67,19 @@ typedef struct mx_persist_batch_t {
     apr_int64_t depth;               /* of the heads */
     mx_ref_t snap;                   /* the current state afterwards */
     mx_ref_t *log_events, *log_snaps; int nlog;          /* since which event which snapshot was current */
-    mx_state_item_t *current; int ncurrent;              /* what changes in the current state; nid is a reference, 0 removes */
+    mx_state_item_t *current;
+    int ncurrent; /* what changes in the current state; nid is a reference, 0 removes */
     mx_persist_member_t *members; int nmembers;          /* one per user */
     mx_persist_redaction_t *redactions; int nredactions;
 } mx_persist_batch_t;
 
-typedef enum { MX_PERSIST_STORED, MX_PERSIST_CONFLICT, MX_PERSIST_KNOWN_TXN, MX_PERSIST_NO_ROOM, MX_PERSIST_ALIAS_TAKEN } mx_persist_status_e;
+typedef enum {
+    MX_PERSIST_STORED,
+    MX_PERSIST_CONFLICT,
+    MX_PERSIST_KNOWN_TXN,
+    MX_PERSIST_NO_ROOM,
+    MX_PERSIST_ALIAS_TAKEN
+} mx_persist_status_e;
 
 /** The room after the call; all but STORED have changed nothing. */
 typedef struct mx_persist_result_t {
@@ -82,15 +89,19 @@ typedef struct mx_persist_result_t {
     int joined, invited;
     apr_int64_t *nids; int nnids;    /* STORED: of the events */
     apr_int64_t *snaps; int nsnaps;  /* STORED: of the snapshots */
-    apr_int64_t *known_at; mx_slice_t *known_ids; int nknown;   /* KNOWN_TXN: events of the batch (from 1), and what they are */
+    apr_int64_t *known_at;
+    mx_slice_t *known_ids;
+    int nknown; /* KNOWN_TXN: events of the batch (from 1), and what they are */
 } mx_persist_result_t;
 
 /** Plain messages on top of the room's one state, a chain: of the batch only room, ver and events (without state) are read. */
-apr_status_t mx_store_persist_messages(mx_persist_result_t **presult, mx_store_t *store, const mx_persist_batch_t *batch, apr_pool_t *pool);
+apr_status_t mx_store_persist_messages(mx_persist_result_t **presult, mx_store_t *store,
+                                       const mx_persist_batch_t *batch, apr_pool_t *pool);
 /** Anything. MX_STORE_DUPLICATE: an event, a room or an alias of that name came into being this moment. */
-apr_status_t mx_store_persist_batch(mx_persist_result_t **presult, mx_store_t *store, const mx_persist_batch_t *batch, apr_pool_t *pool);
-/** The packed id of the event that a transaction id has made. MX_STORE_NONE. */
-apr_status_t mx_store_persist_known(mx_slice_t *pid, mx_store_t *store, apr_int64_t device_nid, const char *txn_id, const char *scope,
+apr_status_t mx_store_persist_batch(mx_persist_result_t **presult, mx_store_t *store, const mx_persist_batch_t *batch,
                                     apr_pool_t *pool);
+/** The packed id of the event that a transaction id has made. MX_STORE_NONE. */
+apr_status_t mx_store_persist_known(mx_slice_t *pid, mx_store_t *store, apr_int64_t device_nid, const char *txn_id,
+                                    const char *scope, apr_pool_t *pool);
 
 #endif

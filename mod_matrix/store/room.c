@@ -40,8 +40,8 @@ static mx_room_row_t *read_room(const mx_rows_t *rows, apr_pool_t *pool)
     " join cur_state c on c.skey_nid = skey.skey_nid) on c.room_nid = r.room_nid and k.type = any($1::text[])"          \
     " left join event e on e.nid = c.nid left join state_event s on s.nid = e.nid where " where
 
-apr_status_t mx_store_room_load(mx_room_row_t **proom, mx_room_entry_t **pcore, int *pn, mx_store_t *store, const char *room_id,
-                                apr_int64_t nid, apr_pool_t *pool)
+apr_status_t mx_store_room_load(mx_room_row_t **proom, mx_room_entry_t **pcore, int *pn, mx_store_t *store,
+                                const char *room_id, apr_int64_t nid, apr_pool_t *pool)
 {
     MX_STMT(room_load_by_id, "Ss", LOAD_SQL("r.room_id = $2::text"));
     MX_STMT(room_load_by_nid, "Sl", LOAD_SQL("r.room_nid = $2::int8"));
@@ -87,14 +87,16 @@ apr_status_t mx_store_room_row(mx_room_row_t **proom, mx_store_t *store, apr_int
     return APR_SUCCESS;
 }
 
-apr_status_t mx_store_room_entry(mx_room_entry_t *out, apr_int64_t *psnap_nid, apr_int64_t *pstate_redacted, mx_store_t *store,
-                                 apr_int64_t nid, const char *type, const char *state_key, apr_pool_t *pool)
+apr_status_t mx_store_room_entry(mx_room_entry_t *out, apr_int64_t *psnap_nid, apr_int64_t *pstate_redacted,
+                                 mx_store_t *store, apr_int64_t nid, const char *type, const char *state_key,
+                                 apr_pool_t *pool)
 {
-    MX_STMT(room_entry, "lss",
-            "select r.snap_nid, r.state_redacted, k.skey_nid, " MX_EVENT_COLUMNS " from room r"
-            " left join (ev_type t join skey k on k.type_nid = t.type_nid) on t.type = $2::text and k.state_key = $3::text"
-            " left join cur_state c on c.room_nid = r.room_nid and c.skey_nid = k.skey_nid"
-            " left join event e on e.nid = c.nid left join state_event s on s.nid = e.nid where r.room_nid = $1::int8");
+    MX_STMT(
+        room_entry, "lss",
+        "select r.snap_nid, r.state_redacted, k.skey_nid, " MX_EVENT_COLUMNS " from room r"
+        " left join (ev_type t join skey k on k.type_nid = t.type_nid) on t.type = $2::text and k.state_key = $3::text"
+        " left join cur_state c on c.room_nid = r.room_nid and c.skey_nid = k.skey_nid"
+        " left join event e on e.nid = c.nid left join state_event s on s.nid = e.nid where r.room_nid = $1::int8");
     mx_rows_t *rows;
     apr_status_t rv = mx_store_run(&rows, store, pool, &room_entry, nid, type, state_key);
     if (rv != APR_SUCCESS)
@@ -110,8 +112,8 @@ apr_status_t mx_store_room_entry(mx_room_entry_t *out, apr_int64_t *psnap_nid, a
     return APR_SUCCESS;
 }
 
-apr_status_t mx_store_room_state(mx_event_row_t **prows, int *pn, apr_int64_t *psnap_nid, mx_store_t *store, apr_int64_t nid,
-                                 apr_pool_t *pool)
+apr_status_t mx_store_room_state(mx_event_row_t **prows, int *pn, apr_int64_t *psnap_nid, mx_store_t *store,
+                                 apr_int64_t nid, apr_pool_t *pool)
 {
     MX_STMT(room_state, "l",
             "select " MX_EVENT_COLUMNS ", r.snap_nid from room r join cur_state c on c.room_nid = r.room_nid"

@@ -30,15 +30,16 @@ typedef struct mx_room_entry_t {
 #define MX_ROOM_CORE_TYPES "m.room.create", "m.room.power_levels", "m.room.join_rules", "m.room.history_visibility"
 
 /** The room and its core state (only entries that exist). room_id NULL: by nid. MX_STORE_NONE. */
-apr_status_t mx_store_room_load(mx_room_row_t **proom, mx_room_entry_t **pcore, int *pn, mx_store_t *store, const char *room_id,
-                                apr_int64_t nid, apr_pool_t *pool);
+apr_status_t mx_store_room_load(mx_room_row_t **proom, mx_room_entry_t **pcore, int *pn, mx_store_t *store,
+                                const char *room_id, apr_int64_t nid, apr_pool_t *pool);
 /** The room's row alone. MX_STORE_NONE. */
 apr_status_t mx_store_room_row(mx_room_row_t **proom, mx_store_t *store, apr_int64_t nid, apr_pool_t *pool);
 /** One entry of the current state; *psnap_nid and *pstate_redacted say of which. MX_STORE_NONE: no such room. */
-apr_status_t mx_store_room_entry(mx_room_entry_t *out, apr_int64_t *psnap_nid, apr_int64_t *pstate_redacted, mx_store_t *store,
-                                 apr_int64_t nid, const char *type, const char *state_key, apr_pool_t *pool);
-/** The current state whole, oldest event first, and its snapshot. */
-apr_status_t mx_store_room_state(mx_event_row_t **prows, int *pn, apr_int64_t *psnap_nid, mx_store_t *store, apr_int64_t nid,
+apr_status_t mx_store_room_entry(mx_room_entry_t *out, apr_int64_t *psnap_nid, apr_int64_t *pstate_redacted,
+                                 mx_store_t *store, apr_int64_t nid, const char *type, const char *state_key,
                                  apr_pool_t *pool);
+/** The current state whole, oldest event first, and its snapshot. */
+apr_status_t mx_store_room_state(mx_event_row_t **prows, int *pn, apr_int64_t *psnap_nid, mx_store_t *store,
+                                 apr_int64_t nid, apr_pool_t *pool);
 
 #endif

@@ -10,7 +10,8 @@
 #define DELTA_SKEYS "s.delta[:cardinality(s.delta) / 2]"
 #define DELTA_NIDS "s.delta[cardinality(s.delta) / 2 + 1:]"
 
-int mx_store_state_overlay(mx_state_item_t *out, const mx_state_item_t *state, int n, const apr_int64_t *delta, int nchanges)
+int mx_store_state_overlay(mx_state_item_t *out, const mx_state_item_t *state, int n, const apr_int64_t *delta,
+                           int nchanges)
 {
     int i = 0, k = 0, used = 0;
     while (i < n || k < nchanges) {
@@ -27,7 +28,8 @@ int mx_store_state_overlay(mx_state_item_t *out, const mx_state_item_t *state, i
     return used;
 }
 
-apr_status_t mx_store_state_load(mx_state_item_t **pitems, int *pn, mx_store_t *store, apr_int64_t snap_nid, apr_pool_t *pool)
+apr_status_t mx_store_state_load(mx_state_item_t **pitems, int *pn, mx_store_t *store, apr_int64_t snap_nid,
+                                 apr_pool_t *pool)
 {
     MX_STMT(state_load, "l",
             "select s.delta from snapshot t join snapshot s on s.snap_nid = any(t.anc || t.snap_nid)"
@@ -81,16 +83,18 @@ static void remember_said(apr_hash_t *said, const mx_rows_t *rows, int row, apr_
     apr_hash_set(said, key, sizeof(*key), nid);
 }
 
-apr_status_t mx_store_state_entries(mx_state_hit_t **phits, int *pn, mx_store_t *store, const apr_int64_t *snaps, int nsnaps,
-                                    const apr_int64_t *skeys, int nskeys, apr_pool_t *pool)
+apr_status_t mx_store_state_entries(mx_state_hit_t **phits, int *pn, mx_store_t *store, const apr_int64_t *snaps,
+                                    int nsnaps, const apr_int64_t *skeys, int nskeys, apr_pool_t *pool)
 {
-    MX_STMT(state_entries, "LL",
-            "select 0, t.snap_nid, 0::int8, 0::int8, t.anc || t.snap_nid from snapshot t where t.snap_nid = any($1::int8[])"
-            " union all"
-            " select 1, s.snap_nid, k.skey, v.nid, null from"
-            " (select distinct u.snap from snapshot t, unnest(t.anc || t.snap_nid) u(snap) where t.snap_nid = any($1::int8[])) c"
-            " join snapshot s on s.snap_nid = c.snap, unnest($2::int8[]) k(skey),"
-            " lateral (select delta_entry(s.delta, k.skey) as nid offset 0) v where v.nid is not null");
+    MX_STMT(
+        state_entries, "LL",
+        "select 0, t.snap_nid, 0::int8, 0::int8, t.anc || t.snap_nid from snapshot t where t.snap_nid = any($1::int8[])"
+        " union all"
+        " select 1, s.snap_nid, k.skey, v.nid, null from"
+        " (select distinct u.snap from snapshot t, unnest(t.anc || t.snap_nid) u(snap) where t.snap_nid = "
+        "any($1::int8[])) c"
+        " join snapshot s on s.snap_nid = c.snap, unnest($2::int8[]) k(skey),"
+        " lateral (select delta_entry(s.delta, k.skey) as nid offset 0) v where v.nid is not null");
     apr_hash_t *said = apr_hash_make(pool);
     mx_state_hit_t *hits;
     mx_rows_t *rows;
@@ -119,22 +123,26 @@ apr_status_t mx_store_state_entries(mx_state_hit_t **phits, int *pn, mx_store_t 
     return APR_SUCCESS;
 }
 
-apr_status_t mx_store_state_diff(mx_state_item_t **pitems, int *pn, mx_store_t *store, apr_int64_t from, apr_int64_t to, apr_pool_t *pool)
+apr_status_t mx_store_state_diff(mx_state_item_t **pitems, int *pn, mx_store_t *store, apr_int64_t from, apr_int64_t to,
+                                 apr_pool_t *pool)
 {
     /* What both chains begin with is common to both states; only a key that the rest of either speaks of can differ. */
-    MX_STMT(state_diff, "ll",
-            "with link as (select 1 as side, u.snap from snapshot t, unnest(t.anc || t.snap_nid) u(snap) where t.snap_nid = $1::int8"
-            " union all select 2, u.snap from snapshot t, unnest(t.anc || t.snap_nid) u(snap) where t.snap_nid = $2::int8),"
-            " part as (select snap, case count(*) when 1 then min(side) else 0 end as side from link group by snap),"
-            " own as (select distinct on (p.side, u.skey) p.side, u.skey, u.nid from part p join snapshot s on s.snap_nid = p.snap,"
-            " unnest(" DELTA_SKEYS ", " DELTA_NIDS ") u(skey, nid) where p.side <> 0 order by p.side, u.skey, s.idx desc),"
-            " base as (select distinct on (u.skey) u.skey, u.nid from part p join snapshot s on s.snap_nid = p.snap,"
-            " unnest(" DELTA_SKEYS ", " DELTA_NIDS ") u(skey, nid)"
-            " where p.side = 0 and u.skey in (select skey from own) order by u.skey, s.idx desc),"
-            " both_sides as (select k.skey, coalesce(f.nid, b.nid, 0) as nid_from, coalesce(t.nid, b.nid, 0) as nid_to"
-            " from (select distinct skey from own) k left join base b on b.skey = k.skey"
-            " left join own f on f.side = 1 and f.skey = k.skey left join own t on t.side = 2 and t.skey = k.skey)"
-            " select skey, nid_to from both_sides where nid_from <> nid_to order by skey");
+    MX_STMT(
+        state_diff, "ll",
+        "with link as (select 1 as side, u.snap from snapshot t, unnest(t.anc || t.snap_nid) u(snap) where t.snap_nid "
+        "= $1::int8"
+        " union all select 2, u.snap from snapshot t, unnest(t.anc || t.snap_nid) u(snap) where t.snap_nid = $2::int8),"
+        " part as (select snap, case count(*) when 1 then min(side) else 0 end as side from link group by snap),"
+        " own as (select distinct on (p.side, u.skey) p.side, u.skey, u.nid from part p join snapshot s on s.snap_nid "
+        "= p.snap,"
+        " unnest(" DELTA_SKEYS ", " DELTA_NIDS ") u(skey, nid) where p.side <> 0 order by p.side, u.skey, s.idx desc),"
+        " base as (select distinct on (u.skey) u.skey, u.nid from part p join snapshot s on s.snap_nid = p.snap,"
+        " unnest(" DELTA_SKEYS ", " DELTA_NIDS ") u(skey, nid)"
+        " where p.side = 0 and u.skey in (select skey from own) order by u.skey, s.idx desc),"
+        " both_sides as (select k.skey, coalesce(f.nid, b.nid, 0) as nid_from, coalesce(t.nid, b.nid, 0) as nid_to"
+        " from (select distinct skey from own) k left join base b on b.skey = k.skey"
+        " left join own f on f.side = 1 and f.skey = k.skey left join own t on t.side = 2 and t.skey = k.skey)"
+        " select skey, nid_to from both_sides where nid_from <> nid_to order by skey");
     mx_state_item_t *items;
     mx_rows_t *rows;
     int i, n;
@@ -150,8 +158,8 @@ apr_status_t mx_store_state_diff(mx_state_item_t **pitems, int *pn, mx_store_t *
     return APR_SUCCESS;
 }
 
-apr_status_t mx_store_state_at(apr_int64_t *snaps_out, mx_store_t *store, const apr_int64_t *room_nids, int n, apr_int64_t stream,
-                               apr_pool_t *pool)
+apr_status_t mx_store_state_at(apr_int64_t *snaps_out, mx_store_t *store, const apr_int64_t *room_nids, int n,
+                               apr_int64_t stream, apr_pool_t *pool)
 {
     MX_STMT(state_at, "Ll",
             "select (select l.snap_nid from room_state_log l where l.room_nid = w.room_nid and l.stream <= $2::int8"
@@ -182,20 +190,21 @@ apr_status_t mx_store_state_hash_key(unsigned char key[MX_STATE_HASH_KEY_BYTES],
 }
 
 /** The hash of one entry, as two numbers. */
-static void entry_hash(apr_uint64_t out[2], const unsigned char key[MX_STATE_HASH_KEY_BYTES], apr_int64_t skey_nid, mx_slice_t event_id,
-                       apr_pool_t *pool)
+static void entry_hash(apr_uint64_t out[2], const unsigned char key[MX_STATE_HASH_KEY_BYTES], apr_int64_t skey_nid,
+                       mx_slice_t event_id, apr_pool_t *pool)
 {
     unsigned char mac[32];
     apr_uint64_t skey = htobe64((apr_uint64_t)skey_nid);
     char *text = apr_palloc(pool, sizeof(skey) + event_id.len);
     memcpy(text, &skey, sizeof(skey));
     memcpy(text + sizeof(skey), event_id.p, event_id.len);
-    mx_hmac_sha256(mac, mx_slice((const char *)key, MX_STATE_HASH_KEY_BYTES), mx_slice(text, sizeof(skey) + event_id.len));
+    mx_hmac_sha256(mac, mx_slice((const char *)key, MX_STATE_HASH_KEY_BYTES),
+                   mx_slice(text, sizeof(skey) + event_id.len));
     memcpy(out, mac, 2 * sizeof(*out));
 }
 
-void mx_store_state_hash_change(mx_state_hash_t *hash, const unsigned char key[MX_STATE_HASH_KEY_BYTES], apr_int64_t skey_nid,
-                                mx_slice_t old_id, mx_slice_t new_id, apr_pool_t *pool)
+void mx_store_state_hash_change(mx_state_hash_t *hash, const unsigned char key[MX_STATE_HASH_KEY_BYTES],
+                                apr_int64_t skey_nid, mx_slice_t old_id, mx_slice_t new_id, apr_pool_t *pool)
 {
     apr_uint64_t sum[2], part[2];
     memcpy(sum, hash->bytes, sizeof(sum));

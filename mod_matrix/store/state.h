@@ -13,19 +13,21 @@ typedef struct mx_state_item_t {
 } mx_state_item_t;
 
 /** The whole state, sorted by skey_nid. snap_nid 0: empty. */
-apr_status_t mx_store_state_load(mx_state_item_t **pitems, int *pn, mx_store_t *store, apr_int64_t snap_nid, apr_pool_t *pool);
+apr_status_t mx_store_state_load(mx_state_item_t **pitems, int *pn, mx_store_t *store, apr_int64_t snap_nid,
+                                 apr_pool_t *pool);
 
 typedef struct mx_state_hit_t {
     apr_int64_t snap_nid, skey_nid, nid;
 } mx_state_hit_t;
 /** A few entries of many snapshots, in one query; what a snapshot does not have is left out. */
-apr_status_t mx_store_state_entries(mx_state_hit_t **phits, int *pn, mx_store_t *store, const apr_int64_t *snaps, int nsnaps,
-                                    const apr_int64_t *skeys, int nskeys, apr_pool_t *pool);
+apr_status_t mx_store_state_entries(mx_state_hit_t **phits, int *pn, mx_store_t *store, const apr_int64_t *snaps,
+                                    int nsnaps, const apr_int64_t *skeys, int nskeys, apr_pool_t *pool);
 /** What turns state `from` into state `to` (either may be 0). */
-apr_status_t mx_store_state_diff(mx_state_item_t **pitems, int *pn, mx_store_t *store, apr_int64_t from, apr_int64_t to, apr_pool_t *pool);
+apr_status_t mx_store_state_diff(mx_state_item_t **pitems, int *pn, mx_store_t *store, apr_int64_t from, apr_int64_t to,
+                                 apr_pool_t *pool);
 /** The room's current snapshot as of a stream position, for several rooms at once; 0 where the room had none yet. */
-apr_status_t mx_store_state_at(apr_int64_t *snaps_out, mx_store_t *store, const apr_int64_t *room_nids, int n, apr_int64_t stream,
-                               apr_pool_t *pool);
+apr_status_t mx_store_state_at(apr_int64_t *snaps_out, mx_store_t *store, const apr_int64_t *room_nids, int n,
+                               apr_int64_t stream, apr_pool_t *pool);
 
 /* ---- of many rooms at once, one query each (state_many.c) ---- */
 
@@ -35,10 +37,11 @@ typedef struct mx_state_list_t {
     int n;
 } mx_state_list_t;
 /** The whole state of each snapshot (0: empty), out[i] for snaps[i]. */
-apr_status_t mx_store_state_load_many(mx_state_list_t *out, mx_store_t *store, const apr_int64_t *snaps, int n, apr_pool_t *pool);
-/** What turns from[i] into to[i]. */
-apr_status_t mx_store_state_diff_many(mx_state_list_t *out, mx_store_t *store, const apr_int64_t *from, const apr_int64_t *to, int n,
+apr_status_t mx_store_state_load_many(mx_state_list_t *out, mx_store_t *store, const apr_int64_t *snaps, int n,
                                       apr_pool_t *pool);
+/** What turns from[i] into to[i]. */
+apr_status_t mx_store_state_diff_many(mx_state_list_t *out, mx_store_t *store, const apr_int64_t *from,
+                                      const apr_int64_t *to, int n, apr_pool_t *pool);
 
 /* ---- equality (for whoever makes snapshots: room/accept.c) ---- */
 
@@ -51,7 +54,7 @@ typedef struct mx_state_hash_t {
 /** The database's own key: without it, whoever sends events could look for two states with one hash. MX_STORE_NONE. */
 apr_status_t mx_store_state_hash_key(unsigned char key[MX_STATE_HASH_KEY_BYTES], mx_store_t *store, apr_pool_t *pool);
 /** Replaces an entry's event by another; packed ids, MX_SLICE_NONE where there was, or will be, none. */
-void mx_store_state_hash_change(mx_state_hash_t *hash, const unsigned char key[MX_STATE_HASH_KEY_BYTES], apr_int64_t skey_nid,
-                                mx_slice_t old_id, mx_slice_t new_id, apr_pool_t *pool);
+void mx_store_state_hash_change(mx_state_hash_t *hash, const unsigned char key[MX_STATE_HASH_KEY_BYTES],
+                                apr_int64_t skey_nid, mx_slice_t old_id, mx_slice_t new_id, apr_pool_t *pool);
 
 #endif

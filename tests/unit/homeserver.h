@@ -85,7 +85,9 @@ static inline mx_server_t *homeserver_child(lender_t **plender, apr_pool_t *p)
     server->name = "h";
     server->settings = settings;
     server->pool = p;
-    ck_assert_int_eq(mx_signing_key_parse(&server->key, &why, "ed25519 a_test AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8", p), APR_SUCCESS);
+    ck_assert_int_eq(
+        mx_signing_key_parse(&server->key, &why, "ed25519 a_test AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8", p),
+        APR_SUCCESS);
     ck_assert_int_eq(mx_store_create(&server->store, &lender->source, database_dsn, NULL, p), APR_SUCCESS);
     ck_assert_int_eq(mx_server_init(server), APR_SUCCESS);
     ck_assert_int_eq(mx_room_init(server), APR_SUCCESS);
@@ -97,12 +99,22 @@ static inline mx_server_t *homeserver_child(lender_t **plender, apr_pool_t *p)
 /** A room of @creator:h that `rule` ("public", "invite") says who may join; its id in `pool`. */
 static inline const char *homeserver_room(mx_server_t *server, const char *version, const char *rule)
 {
-    mx_room_draft_t drafts[4] = {
-        { .sender = "@creator:h", .type = "m.room.create", .state_key = "", .content = unit_json("{\"creator\":\"@creator:h\"}") },
-        { .sender = "@creator:h", .type = "m.room.member", .state_key = "@creator:h", .content = unit_json("{\"membership\":\"join\"}") },
-        { .sender = "@creator:h", .type = "m.room.power_levels", .state_key = "", .content = unit_json("{\"users\":{}}") },
-        { .sender = "@creator:h", .type = "m.room.join_rules", .state_key = "", .content = unit_json(apr_psprintf(pool, "{\"join_rule\":\"%s\"}", rule)) }
-    };
+    mx_room_draft_t drafts[4] = {{.sender = "@creator:h",
+                                  .type = "m.room.create",
+                                  .state_key = "",
+                                  .content = unit_json("{\"creator\":\"@creator:h\"}")},
+                                 {.sender = "@creator:h",
+                                  .type = "m.room.member",
+                                  .state_key = "@creator:h",
+                                  .content = unit_json("{\"membership\":\"join\"}")},
+                                 {.sender = "@creator:h",
+                                  .type = "m.room.power_levels",
+                                  .state_key = "",
+                                  .content = unit_json("{\"users\":{}}")},
+                                 {.sender = "@creator:h",
+                                  .type = "m.room.join_rules",
+                                  .state_key = "",
+                                  .content = unit_json(apr_psprintf(pool, "{\"join_rule\":\"%s\"}", rule))}};
     const char *room_id = NULL;
     const mx_error_t *err;
     mx_json_set_str((mx_json_t *)drafts[0].content, "room_version", version);
@@ -114,15 +126,16 @@ static inline const char *homeserver_room(mx_server_t *server, const char *versi
 }
 
 /** Sends; the error (NULL: none), the id in *pevent_id. */
-static inline const mx_error_t *homeserver_try(const char **pevent_id, mx_server_t *server, const char *room_id, const char *sender,
-                                               const char *type, const char *state_key, const char *content)
+static inline const mx_error_t *homeserver_try(const char **pevent_id, mx_server_t *server, const char *room_id,
+                                               const char *sender, const char *type, const char *state_key,
+                                               const char *content)
 {
     mx_room_draft_t draft = { .sender = sender, .type = type, .state_key = state_key, .content = unit_json(content) };
     return mx_room_send(pevent_id, server, room_id, &draft, 1, pool);
 }
 
-static inline const char *homeserver_send(mx_server_t *server, const char *room_id, const char *sender, const char *type,
-                                          const char *state_key, const char *content)
+static inline const char *homeserver_send(mx_server_t *server, const char *room_id, const char *sender,
+                                          const char *type, const char *state_key, const char *content)
 {
     const char *event_id = NULL;
     const mx_error_t *err = homeserver_try(&event_id, server, room_id, sender, type, state_key, content);

@@ -29,8 +29,10 @@ static void *APR_THREAD_FUNC write_events(apr_thread_t *thread, void *baton)
         mx_json_t *content;
         const char *event_id = NULL;
         const mx_error_t *err;
-        mx_room_draft_t draft = { .sender = "@creator:h", .type = "m.room.message", .device_nid = w->txn ? 1 : w->number + 1,
-                                  .txn_scope = "send/m.room.message" };
+        mx_room_draft_t draft = {.sender = "@creator:h",
+                                 .type = "m.room.message",
+                                 .device_nid = w->txn ? 1 : w->number + 1,
+                                 .txn_scope = "send/m.room.message"};
         apr_pool_create_unmanaged_ex(&p, NULL, NULL);
         content = mx_json_new_object(p);
         mx_json_set_int(content, "n", w->number * 1000 + i);
@@ -87,7 +89,9 @@ static void check_chain(long wanted)
     mx_event_row_t *rows;
     const char *prev = NULL;
     int i, j, n;
-    ck_assert_int_eq(mx_store_event_range(&rows, &n, children[0]->store, 1, 0, APR_INT64_MAX, MX_DIR_FORWARD, 100000, pool), APR_SUCCESS);
+    ck_assert_int_eq(
+        mx_store_event_range(&rows, &n, children[0]->store, 1, 0, APR_INT64_MAX, MX_DIR_FORWARD, 100000, pool),
+        APR_SUCCESS);
     ck_assert_int_eq(n, wanted);
     for (i = 0; i < n; i++) {
         mx_event_t *event;
@@ -147,8 +151,11 @@ START_TEST(state_and_messages_of_two_children_make_one_chain)
         ck_assert_int_eq(database_number(sql), items[i].nid);
     }
     /* the state before each event is the one after the last state event before it */
-    ck_assert_int_eq(database_number("select count(*) from event e where snap_nid is distinct from (select s.snap_after from state_event s"
-                                     " where s.nid < e.nid order by s.nid desc limit 1)"), 0);
+    ck_assert_int_eq(
+        database_number(
+            "select count(*) from event e where snap_nid is distinct from (select s.snap_after from state_event s"
+            " where s.nid < e.nid order by s.nid desc limit 1)"),
+        0);
 }
 END_TEST
 
@@ -167,8 +174,15 @@ END_TEST
 
 static mx_persist_event_t plain(const char *id, const char *txn)
 {
-    return (mx_persist_event_t){ .id = mx_slice_str(id), .pdu = MX_SLICE_LIT("{}"), .ts = 1, .depth = 5, .sender_nid = 1, .type_nid = 1,
-                                 .device_nid = 1, .txn_id = txn, .txn_scope = "s" };
+    return (mx_persist_event_t){.id = mx_slice_str(id),
+                                .pdu = MX_SLICE_LIT("{}"),
+                                .ts = 1,
+                                .depth = 5,
+                                .sender_nid = 1,
+                                .type_nid = 1,
+                                .device_nid = 1,
+                                .txn_id = txn,
+                                .txn_scope = "s"};
 }
 
 START_TEST(a_batch_on_an_old_version_stores_nothing)
@@ -180,13 +194,15 @@ START_TEST(a_batch_on_an_old_version_stores_nothing)
     fresh();
     ck_assert_int_eq(mx_store_persist_messages(&r, children[0]->store, &batch, pool), APR_SUCCESS);
     ck_assert_int_eq(r->status, MX_PERSIST_STORED);
-    ck_assert(r->ver == 2 && r->nnids == 2 && r->nids[1] > r->nids[0] && r->heads[0] == r->nids[1] && mx_slice_is(r->head_ids[0], "two"));
+    ck_assert(r->ver == 2 && r->nnids == 2 && r->nids[1] > r->nids[0] && r->heads[0] == r->nids[1] &&
+              mx_slice_is(r->head_ids[0], "two"));
     head = r->heads[0];
     events[0] = plain("three", NULL);
     events[1] = plain("four", "b");
     ck_assert_int_eq(mx_store_persist_messages(&r, children[1]->store, &batch, pool), APR_SUCCESS);
     ck_assert_int_eq(r->status, MX_PERSIST_CONFLICT);
-    ck_assert(r->ver == 2 && r->nheads == 1 && r->heads[0] == head && mx_slice_is(r->head_ids[0], "two") && r->snap_nid && r->depth == 5);
+    ck_assert(r->ver == 2 && r->nheads == 1 && r->heads[0] == head && mx_slice_is(r->head_ids[0], "two") &&
+              r->snap_nid && r->depth == 5);
     events[1] = plain("four", "a");
     ck_assert_int_eq(mx_store_persist_messages(&r, children[1]->store, &batch, pool), APR_SUCCESS);
     ck_assert_int_eq(r->status, MX_PERSIST_KNOWN_TXN);
@@ -223,5 +239,6 @@ START_TEST(a_warm_send_is_one_statement)
 }
 END_TEST
 
-DATABASE_MAIN("send", many_threads_make_one_chain, two_children_make_one_chain, state_and_messages_of_two_children_make_one_chain,
-              a_resend_meets_its_first_send, a_batch_on_an_old_version_stores_nothing, a_warm_send_is_one_statement)
+DATABASE_MAIN("send", many_threads_make_one_chain, two_children_make_one_chain,
+              state_and_messages_of_two_children_make_one_chain, a_resend_meets_its_first_send,
+              a_batch_on_an_old_version_stores_nothing, a_warm_send_is_one_statement)

@@ -45,9 +45,11 @@ static void change(model_t *m, int k, apr_int64_t nid, apr_pool_t *p)
     m->nids[k] = nid;
 }
 
-static apr_int64_t add(mx_conn_t *conn, apr_int64_t pred, const apr_int64_t *skeys, const apr_int64_t *nids, int n, const model_t *m, apr_pool_t *p)
+static apr_int64_t add(mx_conn_t *conn, apr_int64_t pred, const apr_int64_t *skeys, const apr_int64_t *nids, int n,
+                       const model_t *m, apr_pool_t *p)
 {
-    MX_STMT(test_snapshot_add, "lLLib", "select snapshot_add(1, $1::int8, $2::int8[], $3::int8[], $4::int4, $5::bytea)");
+    MX_STMT(test_snapshot_add, "lLLib",
+            "select snapshot_add(1, $1::int8, $2::int8[], $3::int8[], $4::int4, $5::bytea)");
     mx_rows_t *rows;
     ck_assert_int_eq(mx_store_query(&rows, conn, p, &test_snapshot_add, pred, skeys, n, nids, n, m->size,
                                     mx_slice((const char *)m->hash.bytes, sizeof(m->hash.bytes))), APR_SUCCESS);
@@ -58,7 +60,9 @@ static apr_int64_t add(mx_conn_t *conn, apr_int64_t pred, const apr_int64_t *ske
 static void grow(mx_conn_t *conn, apr_int64_t *pnext_nid, apr_pool_t *p)
 {
     model_t *m = &models[nmodels];
-    const model_t *from = nmodels && rnd(100) < 90 ? &models[nmodels - 1] : nmodels ? &models[rnd((unsigned)nmodels)] : NULL;
+    const model_t *from = nmodels && rnd(100) < 90 ? &models[nmodels - 1]
+                          : nmodels                ? &models[rnd((unsigned)nmodels)]
+                                                   : NULL;
     apr_int64_t skeys[CHANGE_MAX], nids[CHANGE_MAX];
     int i, j, n = rnd(100) < 97 ? 1 : 1 + (int)rnd(CHANGE_MAX - 1), used = 0;
     if (from)
@@ -73,7 +77,9 @@ static void grow(mx_conn_t *conn, apr_int64_t *pnext_nid, apr_pool_t *p)
         if (j < used)
             continue;
         skeys[used] = k + 1;
-        nids[used] = dice < 85 || nmodels < KEYS ? ++*pnext_nid : dice < 92 ? 0 : models[rnd((unsigned)nmodels)].nids[k];
+        nids[used] = dice < 85 || nmodels < KEYS ? ++*pnext_nid
+                     : dice < 92                 ? 0
+                                                 : models[rnd((unsigned)nmodels)].nids[k];
         change(m, k, nids[used], p);
         used++;
     }

@@ -120,11 +120,6 @@ mx_json_t *mx_push_rules_compose(const char *user_id, const mx_json_t *stored, a
     return doc;
 }
 
-mx_json_t *mx_push_rules_default(const char *user_id, apr_pool_t *pool)
-{
-    return mx_push_rules_compose(user_id, NULL, pool);
-}
-
 const mx_error_t *mx_push_rules_find(mx_json_t **prule, const mx_json_t *doc, const char *kind, const char *rule_id, apr_pool_t *pool)
 {
     mx_json_t *rule;

@@ -12,8 +12,6 @@
 #define MX_PUSH_RULES_MAX 1000          /* rules of a user, the predefined ones included */
 #define MX_PUSH_RULE_ID_MAX_BYTES 255
 
-/** The predefined rules of a user, as a document in `pool`. */
-mx_json_t *mx_push_rules_default(const char *user_id, apr_pool_t *pool);
 /**
  * The user's document: today's predefined rules with what the user changed of them, and the user's own rules.
  * `stored` is what was saved last (NULL: nothing); rules that are no longer predefined vanish, new ones appear.

@@ -337,21 +337,6 @@ mx_json_t *mx_json_new_str(apr_pool_t *pool, const char *s)
     return json_own(pool, json_string(s));
 }
 
-mx_json_t *mx_json_new_int(apr_pool_t *pool, apr_int64_t i)
-{
-    return json_own(pool, json_integer(i));
-}
-
-mx_json_t *mx_json_new_bool(apr_pool_t *pool, int b)
-{
-    return json_own(pool, json_boolean(b));
-}
-
-mx_json_t *mx_json_new_null(apr_pool_t *pool)
-{
-    return json_own(pool, json_null());
-}
-
 /* jansson's own copy and comparison end keys at U+0000. */
 static json_t *copy_value(const json_t *j)
 {

@@ -63,9 +63,6 @@ int mx_json_next(const mx_json_t *obj, void **it, const char **pkey, mx_json_t *
 mx_json_t *mx_json_new_object(apr_pool_t *pool);
 mx_json_t *mx_json_new_array(apr_pool_t *pool);
 mx_json_t *mx_json_new_str(apr_pool_t *pool, const char *s);    /* must be UTF-8 */
-mx_json_t *mx_json_new_int(apr_pool_t *pool, apr_int64_t i);
-mx_json_t *mx_json_new_bool(apr_pool_t *pool, int b);
-mx_json_t *mx_json_new_null(apr_pool_t *pool);
 /** A deep copy that belongs to `pool` and shares nothing. */
 mx_json_t *mx_json_copy(apr_pool_t *pool, const mx_json_t *j);
 

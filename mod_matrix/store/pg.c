@@ -205,11 +205,6 @@ const char *mx_store_dsn(const mx_store_t *store)
     return store->dsn;
 }
 
-const mx_log_ctx_t *mx_store_log(const mx_store_t *store)
-{
-    return store->log;
-}
-
 /** Runs a command of transaction control; `tag` is what the server must answer. */
 static apr_status_t control(mx_conn_t *conn, const char *sql, const char *tag)
 {

@@ -37,7 +37,6 @@ apr_status_t mx_store_create(mx_store_t **pstore, const mx_store_source_t *sourc
 /** A source with one private connection behind a mutex, for tools and unit tests. */
 apr_status_t mx_store_source_private(mx_store_source_t **psource, const char *dsn, apr_pool_t *pool);
 const char *mx_store_dsn(const mx_store_t *store);
-const mx_log_ctx_t *mx_store_log(const mx_store_t *store);
 
 apr_status_t mx_store_borrow(mx_conn_t **pconn, mx_store_t *store, apr_pool_t *pool);
 /** NULL is allowed. An open transaction is rolled back. */

@@ -15,6 +15,7 @@
 #include "server/server.h"
 #include "server/who.h"
 #include "store/event.h"
+#include "store/member_list.h"
 #include "store/state.h"
 
 /** Makes server->room (cache, combiner). Child start, one thread. */
@@ -105,12 +106,24 @@ const mx_error_t *mx_room_visibility(unsigned char *visible, mx_server_t *server
 typedef struct mx_room_view_t mx_room_view_t;
 const mx_error_t *mx_room_view_create(mx_room_view_t **pview, mx_server_t *server, const mx_who_t *who, const mx_event_row_t *rows,
                                       int n, apr_time_t now, apr_pool_t *pool);
+/** The rows that are written next are of this room: saves looking its id up. */
+void mx_room_view_set_room(mx_room_view_t *view, apr_int64_t room_nid, const char *room_id);
 /** Writes row i as a client event. rows may be of several rooms. */
 const mx_error_t *mx_room_view_write(mx_json_writer_t *w, mx_room_view_t *view, int i, mx_event_format_e format);
 
 /** Stripped state for invites and knocks, as a JSON array of stripped events (CS-API: stripped state). */
 const mx_error_t *mx_room_stripped_state(mx_json_writer_t *w, mx_server_t *server, apr_int64_t room_nid, apr_int64_t user_nid, apr_pool_t *pool);
-/** m.heroes, m.joined_member_count, m.invited_member_count as the members of an open object. CS-API: room summary. */
-const mx_error_t *mx_room_summary_write(mx_json_writer_t *w, mx_server_t *server, apr_int64_t room_nid, apr_int64_t reader_nid, apr_pool_t *pool);
+/** CS-API: room summary. */
+typedef struct mx_room_summary_t {
+    apr_int64_t room_nid;            /* set by the caller */
+    apr_int64_t joined, invited;
+    int named;                       /* by m.room.name or m.room.canonical_alias: clients need no heroes */
+    const mx_store_hero_t *heroes;   /* of rooms without a name */
+    int nheroes;
+} mx_room_summary_t;
+/** Fills the summaries of several rooms, as they are now, in two queries; the reader is no hero. */
+const mx_error_t *mx_room_summaries(mx_room_summary_t *summaries, int n, mx_server_t *server, apr_int64_t reader_nid, apr_pool_t *pool);
+/** m.heroes, m.joined_member_count, m.invited_member_count as the members of an open object. */
+void mx_room_summary_write(mx_json_writer_t *w, const mx_room_summary_t *summary);
 
 #endif

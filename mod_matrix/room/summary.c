@@ -53,57 +53,88 @@ const mx_error_t *mx_room_stripped_state(mx_json_writer_t *w, mx_server_t *serve
     return err;
 }
 
-static int has_text(const mx_event_t *event, const char *key)
+/** 1 if the event's content has a non-empty string there. */
+static int has_text(mx_slice_t pdu, const char *key, apr_pool_t *pool)
 {
-    const char *text = event ? mx_json_get_str(mx_event_content(event), key) : NULL;
-    return text && *text;
+    mx_json_scan_t scan;
+    mx_slice_t value;
+
+    if (!pdu.p)
+        return 0;
+    mx_json_scan_trusted(&scan, pdu, pool);
+    mx_json_scan_trusted(&scan, mx_json_scan_get(&scan, "content"), pool);
+    value = mx_json_scan_get(&scan, key);
+    return value.len > 2 && value.p[0] == '"';
 }
 
-/** 1 if clients can name the room without its members. */
-static const mx_error_t *has_name(int *pyes, mx_server_t *server, mx_room_t *room, apr_pool_t *pool)
+/** Hands the heroes out; those gone count only where nobody else is there. */
+static void share_heroes(mx_room_summary_t *summaries, int n, const mx_store_hero_t *heroes, int nheroes)
 {
-    const mx_event_t *name = NULL, *alias = NULL;
-    const mx_error_t *err = mx_room_state_get(&name, server, room, "m.room.name", "", pool);
+    int i, k = 0;
 
-    if (!err)
-        err = mx_room_state_get(&alias, server, room, "m.room.canonical_alias", "", pool);
-    if (!err)
-        *pyes = has_text(name, "name") || has_text(alias, "alias");
-    return err;
+    for (i = 0; i < n; i++) {
+        int first = k;
+
+        while (k < nheroes && heroes[k].room_nid == summaries[i].room_nid && (!heroes[k].gone || heroes[first].gone))
+            k++;
+        summaries[i].heroes = heroes + first;
+        summaries[i].nheroes = k - first;
+        while (k < nheroes && heroes[k].room_nid == summaries[i].room_nid)
+            k++;
+    }
 }
 
-static const mx_error_t *write_heroes(mx_json_writer_t *w, mx_server_t *server, apr_int64_t room_nid,
-                                      apr_int64_t reader_nid, apr_pool_t *pool)
+static const mx_error_t *load_heroes(mx_room_summary_t *summaries, int n, mx_server_t *server, apr_int64_t reader_nid, apr_pool_t *pool)
 {
-    const char **ids = NULL;
-    int i, n = 0;
-    apr_status_t rv = mx_store_member_heroes(&ids, &n, server->store, room_nid, reader_nid, 0, HEROES_MAX, pool);
+    apr_int64_t *unnamed = apr_palloc(pool, sizeof(*unnamed) * (apr_size_t)(n + 1));
+    mx_store_hero_t *heroes = NULL;
+    int i, nunnamed = 0, nheroes = 0;
+    apr_status_t rv;
 
-    if (rv == APR_SUCCESS && !n)
-        rv = mx_store_member_heroes(&ids, &n, server->store, room_nid, reader_nid, 1, HEROES_MAX, pool);
-    if (rv != APR_SUCCESS)
-        return mx_server_store_error(rv, "reading a room's heroes", pool);
-    mx_jw_key_array(w, "m.heroes");
     for (i = 0; i < n; i++)
-        mx_jw_str(w, ids[i]);
-    mx_jw_end_array(w);
+        if (!summaries[i].named)
+            unnamed[nunnamed++] = summaries[i].room_nid;
+    if (!nunnamed)
+        return NULL;
+    rv = mx_store_member_heroes(&heroes, &nheroes, server->store, unnamed, nunnamed, reader_nid, HEROES_MAX, pool);
+    if (rv != APR_SUCCESS)
+        return mx_server_store_error(rv, "reading rooms' heroes", pool);
+    share_heroes(summaries, n, heroes, nheroes);
     return NULL;
 }
 
-const mx_error_t *mx_room_summary_write(mx_json_writer_t *w, mx_server_t *server, apr_int64_t room_nid,
-                                        apr_int64_t reader_nid, apr_pool_t *pool)
+const mx_error_t *mx_room_summaries(mx_room_summary_t *summaries, int n, mx_server_t *server, apr_int64_t reader_nid, apr_pool_t *pool)
 {
-    mx_room_t *room;
-    int named = 0;
-    const mx_error_t *err = mx_room_get_by_nid(&room, server, room_nid, pool);
+    apr_int64_t *nids = apr_palloc(pool, sizeof(*nids) * (apr_size_t)(n + 1));
+    mx_store_summary_t *rows = apr_palloc(pool, sizeof(*rows) * (apr_size_t)(n + 1));
+    apr_status_t rv;
+    int i;
 
-    if (!err)
-        err = has_name(&named, server, room, pool);
-    if (!err && !named)
-        err = write_heroes(w, server, room_nid, reader_nid, pool);
-    if (err)
-        return err;
-    mx_jw_key_int(w, "m.joined_member_count", room->joined);
-    mx_jw_key_int(w, "m.invited_member_count", room->invited);
-    return NULL;
+    if (!n)
+        return NULL;
+    for (i = 0; i < n; i++)
+        nids[i] = summaries[i].room_nid;
+    rv = mx_store_member_summaries(rows, server->store, nids, n, pool);
+    if (rv != APR_SUCCESS)
+        return mx_server_store_error(rv, "reading rooms' summaries", pool);
+    for (i = 0; i < n; i++) {
+        summaries[i].joined = rows[i].joined;
+        summaries[i].invited = rows[i].invited;
+        summaries[i].named = has_text(rows[i].name, "name", pool) || has_text(rows[i].alias, "alias", pool);
+    }
+    return load_heroes(summaries, n, server, reader_nid, pool);
+}
+
+void mx_room_summary_write(mx_json_writer_t *w, const mx_room_summary_t *summary)
+{
+    int i;
+
+    if (!summary->named) {
+        mx_jw_key_array(w, "m.heroes");
+        for (i = 0; i < summary->nheroes; i++)
+            mx_jw_str(w, summary->heroes[i].user_id);
+        mx_jw_end_array(w);
+    }
+    mx_jw_key_int(w, "m.joined_member_count", summary->joined);
+    mx_jw_key_int(w, "m.invited_member_count", summary->invited);
 }

@@ -182,6 +182,12 @@ static const mx_error_t *find_room_id(mx_room_view_t *view, apr_int64_t room_nid
     return NULL;
 }
 
+void mx_room_view_set_room(mx_room_view_t *view, apr_int64_t room_nid, const char *room_id)
+{
+    view->room_nid = room_nid;
+    view->room_id = room_id;
+}
+
 static apr_int64_t age_ms(const mx_room_view_t *view, const mx_event_row_t *row)
 {
     return view->now_ms > row->ts ? view->now_ms - row->ts : 0;

@@ -134,20 +134,53 @@ apr_status_t mx_store_member_guests(const char ***pids, int *pn, mx_store_t *sto
     return read_texts(pids, pn, rv, rows, pool);
 }
 
-MX_STMT(member_heroes, "llii",
-        "select x.mxid from member m join mxid x on x.user_nid = m.user_nid"
-        " where m.room_nid = $1::int8 and m.user_nid <> $2::int8 and (1 << m.membership) & $3::int4 <> 0"
-        " order by m.nid limit $4::int4");
+#define STATE_PDU(type)                                                                                              \
+    "(select e.pdu from skey k join cur_state c on c.room_nid = r.room_nid and c.skey_nid = k.skey_nid"              \
+    " join event e on e.nid = c.nid where k.state_key = '' and k.type_nid ="                                         \
+    " (select type_nid from ev_type where type = '" type "'))"
 
-apr_status_t mx_store_member_heroes(const char ***pids, int *pn, mx_store_t *store, apr_int64_t room_nid,
-                                    apr_int64_t not_user_nid, int gone, int max, apr_pool_t *pool)
+MX_STMT(member_summaries, "L",
+        "select w.o - 1, r.joined, r.invited, " STATE_PDU("m.room.name") ", " STATE_PDU("m.room.canonical_alias")
+        " from unnest($1::int8[]) with ordinality w(room_nid, o) join room r on r.room_nid = w.room_nid");
+
+apr_status_t mx_store_member_summaries(mx_store_summary_t *out, mx_store_t *store, const apr_int64_t *room_nids, int n, apr_pool_t *pool)
 {
-    int memberships =
-        gone ? 1 << MX_MEMBERSHIP_LEAVE | 1 << MX_MEMBERSHIP_BAN : 1 << MX_MEMBERSHIP_JOIN | 1 << MX_MEMBERSHIP_INVITE;
     mx_rows_t *rows = NULL;
-    apr_status_t rv = mx_store_run(&rows, store, pool, &member_heroes, room_nid, not_user_nid, memberships, max);
+    apr_status_t rv = mx_store_run(&rows, store, pool, &member_summaries, room_nids, n);
+    int i;
 
-    return read_texts(pids, pn, rv, rows, pool);
+    if (rv != APR_SUCCESS)
+        return rv;
+    memset(out, 0, sizeof(*out) * (apr_size_t)n);
+    for (i = 0; i < mx_rows_count(rows); i++)
+        out[mx_row_int(rows, i, 0)] = (mx_store_summary_t){ mx_row_int(rows, i, 1), mx_row_int(rows, i, 2), mx_row_bytes(rows, i, 3),
+                                                            mx_row_bytes(rows, i, 4) };
+    return APR_SUCCESS;
+}
+
+MX_STMT(member_heroes, "Lliii",
+        "select w.room_nid, h.user_nid, x.mxid, h.gone from unnest($1::int8[]) with ordinality w(room_nid, o)"
+        " cross join lateral (select m.user_nid, m.nid, (1 << m.membership) & $4::int4 <> 0 as gone from member m"
+        "   where m.room_nid = w.room_nid and m.user_nid <> $2::int8 and (1 << m.membership) & ($3::int4 | $4::int4) <> 0"
+        "   order by gone, m.nid limit $5::int4) h"
+        " join mxid x on x.user_nid = h.user_nid order by w.o, h.gone, h.nid");
+
+apr_status_t mx_store_member_heroes(mx_store_hero_t **pout, int *pn, mx_store_t *store, const apr_int64_t *room_nids, int nrooms,
+                                    apr_int64_t not_user_nid, int max, apr_pool_t *pool)
+{
+    int here = 1 << MX_MEMBERSHIP_JOIN | 1 << MX_MEMBERSHIP_INVITE, gone = 1 << MX_MEMBERSHIP_LEAVE | 1 << MX_MEMBERSHIP_BAN, i;
+    mx_rows_t *rows = NULL;
+    mx_store_hero_t *out;
+    apr_status_t rv = mx_store_run(&rows, store, pool, &member_heroes, room_nids, nrooms, not_user_nid, here, gone, max);
+
+    if (rv != APR_SUCCESS)
+        return rv;
+    out = apr_palloc(pool, sizeof(*out) * (apr_size_t)(mx_rows_count(rows) + 1));
+    for (i = 0; i < mx_rows_count(rows); i++)
+        out[i] = (mx_store_hero_t){ mx_row_int(rows, i, 0), mx_row_int(rows, i, 1), mx_row_text(rows, i, 2), mx_row_bool(rows, i, 3) };
+    *pout = out;
+    *pn = mx_rows_count(rows);
+    return APR_SUCCESS;
 }
 
 MX_STMT(member_forget, "lli",

@@ -37,10 +37,22 @@ apr_status_t mx_store_member_local_joined(const char ***pids, int *pn, mx_store_
 /** User ids of the joined guests, at most `max`. */
 apr_status_t mx_store_member_guests(const char ***pids, int *pn, mx_store_t *store, apr_int64_t room_nid, int max,
                                     apr_pool_t *pool);
-/** User ids of members but for one, in the order they came, at most `max`: joined and invited ones, or (if `gone`)
- * those who left or are banned. */
-apr_status_t mx_store_member_heroes(const char ***pids, int *pn, mx_store_t *store, apr_int64_t room_nid,
-                                    apr_int64_t not_user_nid, int gone, int max, apr_pool_t *pool);
+/** What a room's summary is made from. Slices and texts live in `pool`. */
+typedef struct mx_store_summary_t {
+    apr_int64_t joined, invited;
+    mx_slice_t name, alias;          /* PDUs of m.room.name and m.room.canonical_alias; p NULL: none */
+} mx_store_summary_t;
+/** out[i] for room_nids[i]; unknown rooms are all zero. */
+apr_status_t mx_store_member_summaries(mx_store_summary_t *out, mx_store_t *store, const apr_int64_t *room_nids, int n, apr_pool_t *pool);
+
+typedef struct mx_store_hero_t {
+    apr_int64_t room_nid, user_nid;
+    const char *user_id;
+    int gone;                        /* left or banned */
+} mx_store_hero_t;
+/** Of each room the first `max` members but one user: those in it or invited, then those gone; by room, in the order they became it. */
+apr_status_t mx_store_member_heroes(mx_store_hero_t **pout, int *pn, mx_store_t *store, const apr_int64_t *room_nids, int nrooms,
+                                    apr_int64_t not_user_nid, int max, apr_pool_t *pool);
 /** POST /forget: marks a left or banned membership as forgotten. MX_STORE_NONE if there is none. */
 apr_status_t mx_store_member_forget(mx_store_t *store, apr_int64_t room_nid, apr_int64_t user_nid, apr_pool_t *pool);
 

@@ -96,8 +96,6 @@ typedef struct mx_sync_skey_row_t {
 } mx_sync_skey_row_t;
 apr_status_t mx_store_sync_member_skeys(mx_sync_skey_row_t **pout, int *pn, mx_conn_t *conn, const apr_int64_t *user_nids, int n,
                                         apr_pool_t *pool);
-/** user_nids of known ids, in no order. */
-apr_status_t mx_store_sync_user_nids(apr_int64_t **pout, int *pn, mx_conn_t *conn, const char *const *user_ids, int n, apr_pool_t *pool);
 
 /** Rooms whose ephemeral and account data is asked for, each since a position of its own. */
 typedef struct mx_sync_since_t {

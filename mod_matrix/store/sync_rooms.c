@@ -19,15 +19,16 @@ MX_STMT(sync_timelines, "LLLioSoSoSoS",
         "   and ($11::bool is false or e.sender_nid not in (select user_nid from mxid where mxid = any($12::text[])))"
         "   order by e.ord desc limit $4::int4) t"
         " order by q.i, t.ord");
+/* Two halves, each by the index: asking of each event whether it is among the members costs the product of the two. */
+#define MEMBER_TYPE "(select type_nid from ev_type where type = 'm.room.member')"
 MX_STMT(sync_state_rows, "LoL",
         "select " MX_EVENT_COLUMNS " from " MX_EVENT_FROM
-        " where e.nid = any($1::int8[]) and ($2::bool is false or e.nid = any($3::int8[])"
-        "   or e.type_nid <> (select type_nid from ev_type where type = 'm.room.member'))");
+        " where e.nid = any($1::int8[]) and ($2::bool is false or e.type_nid <> " MEMBER_TYPE ")"
+        " union all select " MX_EVENT_COLUMNS " from " MX_EVENT_FROM
+        " where $2::bool and e.nid = any($3::int8[]) and e.type_nid = " MEMBER_TYPE);
 MX_STMT(sync_member_skeys, "L",
         "select u.user_nid, k.skey_nid from mxid u join skey k on k.state_key = u.mxid"
         " and k.type_nid = (select type_nid from ev_type where type = 'm.room.member') where u.user_nid = any($1::int8[])");
-MX_STMT(sync_user_nids, "S", "select user_nid from mxid where mxid = any($1::text[])");
-
 apr_status_t mx_store_sync_members(mx_sync_member_row_t **pout, int *pn, mx_conn_t *conn, apr_int64_t user_nid, apr_int64_t since,
                                    apr_pool_t *pool)
 {
@@ -99,21 +100,6 @@ apr_status_t mx_store_sync_member_skeys(mx_sync_skey_row_t **pout, int *pn, mx_c
     if (rv != APR_SUCCESS) return rv;
     out = apr_palloc(pool, sizeof(*out) * (apr_size_t)(mx_rows_count(rows) + 1));
     for (i = 0; i < mx_rows_count(rows); i++) out[i] = (mx_sync_skey_row_t){ mx_row_int(rows, i, 0), mx_row_int(rows, i, 1) };
-    *pout = out;
-    *pn = mx_rows_count(rows);
-    return APR_SUCCESS;
-}
-
-apr_status_t mx_store_sync_user_nids(apr_int64_t **pout, int *pn, mx_conn_t *conn, const char *const *user_ids, int n, apr_pool_t *pool)
-{
-    mx_rows_t *rows = NULL;
-    apr_status_t rv = mx_store_query(&rows, conn, pool, &sync_user_nids, user_ids, n);
-    apr_int64_t *out;
-    int i;
-
-    if (rv != APR_SUCCESS) return rv;
-    out = apr_palloc(pool, sizeof(*out) * (apr_size_t)(mx_rows_count(rows) + 1));
-    for (i = 0; i < mx_rows_count(rows); i++) out[i] = mx_row_int(rows, i, 0);
     *pout = out;
     *pn = mx_rows_count(rows);
     return APR_SUCCESS;

@@ -75,26 +75,20 @@ static int needs_summary(const mx_sync_part_t *part, const summary_types_t *type
 static const mx_error_t *add_summaries(mx_sync_full_t *full)
 {
     summary_types_t types = { .same = apr_hash_make(full->pool) };
-    const mx_error_t *err = NULL;
+    mx_room_summary_t *summaries = apr_pcalloc(full->pool, sizeof(*summaries) * (apr_size_t)(full->nparts + 1));
     apr_status_t rv = find_types(&types, full);
-    int i;
+    int i, n = 0;
 
     if (rv == APR_SUCCESS && !mx_sync_is_initial(full)) rv = find_profile_changes(&types, full);
     if (rv != APR_SUCCESS) return mx_server_store_error(rv, "look for changed memberships", full->pool);
-    for (i = 0; !err && i < full->nparts; i++) {
+    for (i = 0; i < full->nparts; i++) {
         mx_sync_part_t *part = &full->parts[i];
-        mx_json_writer_t *w;
 
         if (!needs_summary(part, &types)) continue;
-        err = mx_sync_part_refresh(full, part);
-        if (err) break;
-        w = mx_jw_create(full->pool);
-        mx_jw_object(w);
-        err = mx_room_summary_write(w, full->server, part->member->room_nid, full->ask->who->user_nid, full->pool);
-        mx_jw_end_object(w);
-        part->summary = w->buf;
+        summaries[n].room_nid = part->member->room_nid;
+        part->summary = &summaries[n++];
     }
-    return err;
+    return mx_room_summaries(summaries, n, full->server, full->ask->who->user_nid, full->pool);
 }
 
 /* ---- receipts, typing, account data ---- */

@@ -28,7 +28,7 @@ typedef struct mx_sync_part_t {
     int fetched;                 /* before hiding: 0 means the span is empty */
     apr_int64_t prev;            /* position just before the timeline */
     apr_int64_t snap_since, snap_start, snap_end;
-    mx_buf_t *summary;           /* members of an object; NULL: not told */
+    const mx_room_summary_t *summary;   /* NULL: not told */
     apr_array_header_t *state;   /* of apr_int64_t: nids of the state events to tell */
     apr_array_header_t *state_rows;   /* of const mx_event_row_t *, in the order of their nids */
     mx_sync_receipt_row_t *receipts;

@@ -34,38 +34,15 @@ static void want(lazy_t *lazy, mx_sync_part_t *part, apr_int64_t user_nid)
     }
 }
 
-/* CS-API: RoomSummary: the heroes' member events are told with them. */
-static const mx_error_t *want_heroes(lazy_t *lazy, mx_sync_part_t *part)
-{
-    apr_pool_t *pool = lazy->full->pool;
-    mx_buf_t *object = mx_buf_create(pool);
-    mx_slice_t *items = NULL;
-    mx_json_scan_t scan;
-    const char **ids;
-    apr_int64_t *nids = NULL;
-    apr_status_t rv;
-    int i, n, nnids = 0;
-
-    mx_buf_append(object, part->summary->p, part->summary->len);
-    mx_json_scan_trusted(&scan, mx_buf_slice(object), pool);
-    n = mx_json_scan_array(&items, mx_json_scan_get(&scan, "m.heroes"), pool);
-    if (n <= 0) return NULL;
-    ids = apr_palloc(pool, sizeof(*ids) * (apr_size_t)n);
-    for (i = 0; i < n; i++) ids[i] = mx_json_scan_str(items[i], pool);
-    MX_SYNC_WITH_CONN(rv, lazy->full, mx_store_sync_user_nids(&nids, &nnids, conn, ids, n, pool));
-    if (rv != APR_SUCCESS) return mx_server_store_error(rv, "look up heroes", pool);
-    for (i = 0; i < nnids; i++) want(lazy, part, nids[i]);
-    return NULL;
-}
-
-static const mx_error_t *want_of_part(lazy_t *lazy, mx_sync_part_t *part)
+static void want_of_part(lazy_t *lazy, mx_sync_part_t *part)
 {
     int i;
 
-    if (!mx_sync_part_has_state(part)) return NULL;
+    if (!mx_sync_part_has_state(part)) return;
     for (i = 0; i < part->n; i++) want(lazy, part, part->rows[i].sender_nid);
     if (part->full) want(lazy, part, lazy->full->ask->who->user_nid);
-    return part->summary ? want_heroes(lazy, part) : NULL;
+    /* CS-API: RoomSummary: the heroes' member events are told with them */
+    for (i = 0; part->summary && i < part->summary->nheroes; i++) want(lazy, part, part->summary->heroes[i].user_nid);
 }
 
 static const mx_error_t *find_skeys(lazy_t *lazy)
@@ -130,11 +107,11 @@ const mx_error_t *mx_sync_room_lazy_add(apr_array_header_t *members, mx_sync_ful
     lazy_t lazy = { full, apr_array_make(full->pool, 16, sizeof(wanted_t)), apr_array_make(full->pool, 16, sizeof(apr_int64_t)),
                     apr_hash_make(full->pool) };
     apr_hash_t *hits = apr_hash_make(full->pool);
-    const mx_error_t *err = NULL;
+    const mx_error_t *err;
     int i;
 
-    for (i = 0; !err && i < full->nparts; i++) err = want_of_part(&lazy, &full->parts[i]);
-    if (err || !lazy.wanted->nelts) return err;
+    for (i = 0; i < full->nparts; i++) want_of_part(&lazy, &full->parts[i]);
+    if (!lazy.wanted->nelts) return NULL;
     err = find_skeys(&lazy);
     if (!err) err = read_hits(hits, &lazy);
     for (i = 0; !err && i < lazy.wanted->nelts; i++) {

@@ -43,6 +43,7 @@ static const mx_error_t *write_timeline(writing_t *wr, const mx_sync_part_t *par
     const mx_error_t *err = NULL;
     int i;
 
+    mx_room_view_set_room(wr->view, part->member->room_nid, part->member->room_id);
     mx_jw_key_object(w, "timeline");
     mx_jw_key_array(w, "events");
     for (i = 0; !err && i < part->n; i++) {
@@ -120,7 +121,9 @@ static void write_small(writing_t *wr, const mx_sync_part_t *part)
 static void write_summary(writing_t *wr, const mx_sync_part_t *part)
 {
     if (!part->summary) return;
-    mx_jw_key_raw(wr->w, "summary", mx_buf_slice(part->summary));
+    mx_jw_key_object(wr->w, "summary");
+    mx_room_summary_write(wr->w, part->summary);
+    mx_jw_end_object(wr->w);
 }
 
 /* A room without news is left out. */

@@ -204,6 +204,23 @@ static const mx_error_t *check_invite(mx_room_wish_t *wish, mx_server_t *server,
     return err;
 }
 
+/** Invitations among initial_state are held to the same. */
+static const mx_error_t *check_state_invites(const mx_json_t *list, mx_server_t *server, apr_pool_t *pool)
+{
+    const mx_error_t *err = NULL;
+    apr_size_t i;
+
+    for (i = 0; !err && i < mx_json_len(list); i++) {
+        const mx_json_t *item = mx_json_at(list, i);
+        const char *membership = mx_json_get_str(mx_json_get(item, "content"), "membership");
+        const char *user_id = mx_json_get_str(item, "state_key");
+        if (mx_str_eq(mx_json_get_str(item, "type"), "m.room.member") && mx_str_eq(membership, "invite")
+            && mx_ident_is_user_id(user_id))
+            err = mx_room_member_invitable(server, user_id, MX_E_INVALID_PARAM, pool);
+    }
+    return err;
+}
+
 /** NULL if the lists are short enough: all events go into one transaction. */
 static const mx_error_t *check_sizes(const mx_room_wish_t *wish, apr_pool_t *pool)
 {
@@ -229,6 +246,7 @@ static const mx_error_t *read_wish(mx_room_wish_t *wish, mx_server_t *server, co
     if (!err) err = check_initial_state(wish->initial_state, pool);
     if (!err && (mx_json_has_uncanonical_number(body)))
         err = mx_error_make(pool, MX_E_BAD_JSON, "Numbers in events must be whole and within 53 bits.");
+    if (!err) err = check_state_invites(wish->initial_state, server, pool);
     if (!err) err = check_invite(wish, server, who->user_id, pool);
     return err;
 }

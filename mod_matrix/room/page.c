@@ -19,20 +19,15 @@ const char *mx_room_page_token(apr_int64_t ord, apr_pool_t *pool)
 
 const mx_error_t *mx_room_page_token_parse(apr_int64_t *pord, mx_server_t *server, const char *token, apr_pool_t *pool)
 {
-    apr_int64_t ord, now;
-    const mx_error_t *err;
+    apr_int64_t ord;
 
     if (token[0] == 's')
         return mx_sync_token_parse(pord, server, token, pool);
     if (token[0] != 't' || mx_str_to_int64(&ord, token + 1, MX_ROOM_PAGE_FIRST, MX_ROOM_PAGE_LAST) != APR_SUCCESS)
         return mx_error_make(pool, MX_E_INVALID_PARAM, "That is not a pagination token of this server.");
-    if (ord > 0) {
-        err = mx_sync_position(&now, server, pool);
-        if (err)
-            return err;
-        if (ord - now > MX_ROOM_PAGE_AHEAD_MAX)
-            return mx_error_make(pool, MX_E_INVALID_PARAM, "That pagination token lies in the future.");
-    }
+    /* above zero an ord is a stream position, and may lie no further ahead than one */
+    if (ord > 0)
+        return mx_sync_token_parse(pord, server, mx_sync_token_format(ord, pool), pool);
     *pord = ord;
     return NULL;
 }

@@ -11,8 +11,6 @@
 
 /** Events looked at for one page; a page cut short by it still has an `end`. */
 #define MX_ROOM_PAGE_SCAN_MAX 3000
-/** How far ahead of the watermark a token may lie: what is stored while others are still writing is shown at once. */
-#define MX_ROOM_PAGE_AHEAD_MAX 100000
 
 /** The token after the event with that ord, in `pool`. */
 const char *mx_room_page_token(apr_int64_t ord, apr_pool_t *pool);

@@ -204,6 +204,8 @@ def test_create_room_020_who_cannot_be_invited_stops_the_room(user):
     user.call("POST", CREATE, {"invite": ["@somebody:elsewhere.example"]}, status=403, errcode="M_FORBIDDEN")
     user.call("POST", CREATE, {"invite_3pid": [{"id_server": "x", "id_access_token": "x", "medium": "email", "address": "a@b"}]},
               status=403, errcode="M_FORBIDDEN")
+    state = [{"type": "m.room.member", "state_key": "@somebody:elsewhere.example", "content": {"membership": "invite"}}]
+    user.call("POST", CREATE, {"initial_state": state}, status=403, errcode="M_FORBIDDEN")
     assert count_rooms(user.server) == before
 
 

@@ -39,7 +39,7 @@ static const mx_error_t *read_ask(mx_room_page_ask_t *ask, mx_event_filter_t **p
     if (!err) err = mx_api_event_filter(pfilter, req);
     if (!err)
         err = mx_param_limit(&ask->limit, req,
-                             *pfilter && (*pfilter)->limit ? (*pfilter)->limit : MESSAGES_LIMIT_DEFAULT, max);
+                             *pfilter && (*pfilter)->limit > 0 ? (*pfilter)->limit : MESSAGES_LIMIT_DEFAULT, max);
     if (!err && ask->limit > max) ask->limit = max;
     if (!err) ask->filter = *pfilter;
     return err;

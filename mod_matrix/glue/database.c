@@ -21,12 +21,12 @@ static const char *describe(const mx_host_t *host, mx_schema_state_e state, int 
 {
     switch (state) {
     case MX_SCHEMA_UNREACHABLE:
-        return apr_psprintf(pool, "DBDParams of MatrixServerName %s: the database cannot be reached: %s", host->name, why ? why : "");
+        return apr_psprintf(pool, "DBDParams of MatrixServerName %s: %s", host->name, why ? why : "The database cannot be reached.");
     case MX_SCHEMA_EMPTY:
-        return apr_psprintf(pool, "DBDParams of MatrixServerName %s: the database is empty: run matrix-setup schema, or set MatrixSchemaUpgrade on",
+        return apr_psprintf(pool, "DBDParams of MatrixServerName %s: the database has no schema: run matrix-setup, or set MatrixSchemaUpgrade on",
                             host->name);
     case MX_SCHEMA_OLD:
-        return apr_psprintf(pool, "DBDParams of MatrixServerName %s: the database has schema %d and this module needs %d: run matrix-setup schema, "
+        return apr_psprintf(pool, "DBDParams of MatrixServerName %s: the database has schema %d and this module needs %d: run matrix-setup, "
                             "or set MatrixSchemaUpgrade on", host->name, found, mx_schema_wanted());
     case MX_SCHEMA_TOO_NEW:
         return apr_psprintf(pool, "DBDParams of MatrixServerName %s: the database has schema %d, newer than the %d this module knows: install "
@@ -147,6 +147,7 @@ static void ask_again(mx_home_t *home, apr_pool_t *pool)
         return;
     err = mx_database_ask(home->host, MX_DATABASE_PREPARE, pool);
     home->ready_tried = apr_time_now();
+    apr_atomic_set32(&home->asked, 1);
     if (err)
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, home->host->server, "MX0503: %s", err);
     else
@@ -155,9 +156,12 @@ static void ask_again(mx_home_t *home, apr_pool_t *pool)
 
 int mx_database_ready(mx_home_t *home, apr_pool_t *pool)
 {
+    apr_status_t rv;
     if (apr_atomic_read32(&home->ready))
         return 1;
-    if (apr_thread_mutex_trylock(home->ready_mutex) == APR_SUCCESS) {
+    /* Until the first answer nobody knows, so all wait for it: a new child of a graceful restart refuses no one. */
+    rv = apr_atomic_read32(&home->asked) ? apr_thread_mutex_trylock(home->ready_mutex) : apr_thread_mutex_lock(home->ready_mutex);
+    if (!rv) {
         ask_again(home, pool);
         apr_thread_mutex_unlock(home->ready_mutex);
     }

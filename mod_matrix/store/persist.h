@@ -11,8 +11,6 @@
 #include "store/event.h"
 #include "store/state.h"
 
-#define MX_PERSIST_MAX_EVENTS 200
-
 typedef apr_int64_t mx_ref_t;
 
 typedef struct mx_persist_event_t {

@@ -457,6 +457,6 @@ DATABASE_MAIN("room", a_new_room_has_its_state_in_every_mirror, a_message_follow
               what_is_refused_leaves_nothing, several_drafts_are_stored_all_or_none,
               the_same_state_again_is_the_same_event, a_transaction_id_makes_one_event,
               a_redaction_replaces_the_event_once, a_redaction_sent_as_an_event_is_one,
-              redacted_state_is_read_anew_in_every_child, members_are_counted_and_mirrored, another_childs_changes_are_read_as_a_difference, an_old_view_says_what_was,
-              an_alias_goes_to_the_first,
-              every_head_is_followed)
+              redacted_state_is_read_anew_in_every_child, members_are_counted_and_mirrored,
+              another_childs_changes_are_read_as_a_difference, an_old_view_says_what_was,
+              an_alias_goes_to_the_first, every_head_is_followed)

@@ -200,13 +200,14 @@ int mx_check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, serv
 int mx_check_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
 {
     const mx_conf_t *conf = mx_check_conf(s);
-    const mx_host_t *host;
+    mx_host_t *host;
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG || !conf)
         return OK;
     if (conf->nhosts && mx_poke_open(s))
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, "MX0504: children cannot tell each other of news: they look every 250 ms");
     for (host = conf->hosts; host; host = host->next) {
         const char *err = mx_database_ask_as_child(host, MX_DATABASE_PREPARE, ptemp);
+        host->ready = !err;
         if (err)
             ap_log_error(APLOG_MARK, APLOG_ERR, 0, host->server, "MX0502: %s; %s answers 503 until this is put right", err, host->name);
     }

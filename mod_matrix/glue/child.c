@@ -112,6 +112,7 @@ static apr_status_t home_start(mx_home_t *home, const mx_host_t *host)
     mx_server_t *server = &home->server;
     apr_status_t rv = apr_thread_mutex_create(&home->ready_mutex, APR_THREAD_MUTEX_DEFAULT, child->pool);
     home->host = host;
+    home->ready = host->ready != 0;
     server->name = host->name;
     server->key = host->key;
     server->settings = &host->vhost->set;

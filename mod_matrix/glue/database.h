@@ -18,7 +18,10 @@ const char *mx_database_ask(const mx_host_t *host, mx_database_e how, apr_pool_t
  */
 const char *mx_database_ask_as_child(const mx_host_t *host, mx_database_e how, apr_pool_t *pool);
 
-/** 1 if the home's database is there and fits; asks it at most once a second until it does. Any thread of a child. */
+/**
+ * 1 if the home's database is there and fits; asks it at most once a second until it does. Waits for the
+ * first answer; after a bad one only the thread that asks again waits. Any thread of a child.
+ */
 int mx_database_ready(mx_home_t *home, apr_pool_t *pool);
 
 #endif

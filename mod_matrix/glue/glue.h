@@ -60,6 +60,8 @@ typedef struct mx_host_t {
     mx_signing_key_t key;
     struct mx_log_ctx_t log;
     int number;                              /* 0, 1, … in the order of the configuration */
+    int ready;                               /* the parent saw its database fit: children need not look */
+    int ready;                               /* its database fitted when the parent looked, before there were children */
     struct mx_host_t *next;
 } mx_host_t;
 
@@ -79,7 +81,7 @@ typedef struct mx_home_t {
     apr_uint64_t poke_bit;
     struct mx_dbd_t *dbd;
     apr_thread_mutex_t *ready_mutex;         /* one thread at a time looks at the database */
-    volatile apr_uint32_t ready;             /* the schema was seen to fit */
+    volatile apr_uint32_t ready, asked;      /* the schema was seen to fit; it was looked at by this child */
     apr_time_t ready_tried;
     volatile apr_uint32_t waiting, blocking; /* polls parked, polls that hold a thread */
 } mx_home_t;

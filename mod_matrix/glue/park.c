@@ -7,8 +7,13 @@
 #include <apr_atomic.h>
 #include <apr_portable.h>
 #include <apr_thread_cond.h>
+#include <http_config.h>
+#include <stdlib.h>
+#include <strings.h>
 
 #define BLOCK_LOOK_US APR_TIME_C(500000)     /* how often a blocking wait looks whether the child stops or the client left */
+#define MPM_DEFAULT_FACTOR 2         /* AsyncRequestWorkerFactor, where it is not set */
+#define PLACES_MAX 1000000           /* as many as MatrixMaxWaiting allows */
 #define IDLE_KEEP_BYTES 16384        /* free memory that a connection which parked may hold on to: thousands of them wait */
 
 int mx_park_turn(request_rec *r, mx_wait_t *wait, mx_wake_e why)
@@ -120,10 +125,11 @@ void mx_park_wait(mx_parked_t *p)
 void mx_park_suspended(conn_rec *c, request_rec *r)
 {
     mx_parked_t *p = ap_get_module_config(c->conn_config, &matrix_module);
-    if (!p || p->state != PARK_PARKING || p->owned)
+    /* the MPM may also have found the connection dead and be closing it: then it is not ours */
+    if (!p || p->state != PARK_PARKING || p->owned || c->cs->state != CONN_STATE_SUSPENDED)
         return;
     p->owned = 1;
-    p->let_go_tick = mx_child_lot()->tick;
+    p->let_go_tick = apr_atomic_read32(&mx_child_lot()->tick);
     mx_park_wait(p);
 }
 
@@ -163,15 +169,19 @@ void mx_park_uncount(mx_parked_t *p)
 static int try_suspend(request_rec *r, mx_home_t *home, mx_wait_t *wait)
 {
     mx_parked_t *p = parked_of(r->connection);
-    apr_uint32_t others;
+    mx_lot_t *lot = mx_child_lot();
     if (!p)
         return -1;
-    others = apr_atomic_inc32(&home->waiting);
-    if (others >= (apr_uint32_t)home->server.settings->max_waiting) {
+    if (apr_atomic_inc32(&home->waiting) >= (apr_uint32_t)home->server.settings->max_waiting) {
         apr_atomic_dec32(&home->waiting);
         return -1;
     }
-    apr_atomic_inc32(&mx_child_lot()->counts->parked);
+    if (apr_atomic_inc32(&lot->counts->parked) >= lot->places) {
+        apr_atomic_dec32(&lot->counts->parked);
+        apr_atomic_dec32(&home->waiting);
+        r->connection->keepalive = AP_CONN_CLOSE;    /* an idle connection takes as much room as a waiting one */
+        return -1;
+    }
     apr_pool_cleanup_register(r->pool, p, forget, apr_pool_cleanup_null);
     p->r = r;
     p->home = home;
@@ -204,6 +214,33 @@ int mx_park(request_rec *r, mx_home_t *home, mx_wait_t *wait, mx_turn_t *turn)
 
 /* ---- the child's start and end ---- */
 
+/** The value of a directive of the main server's configuration, also within <IfModule> and the like. */
+static const char *directive_value(const ap_directive_t *at, const char *name)
+{
+    const char *value = NULL, *found;
+    for (; at; at = at->next) {
+        if (!strcasecmp(at->directive, name))
+            value = at->args;
+        else if (at->first_child && (found = directive_value(at->first_child, name)))
+            value = found;
+    }
+    return value;
+}
+
+/**
+ * How many polls this child may hold so that it still accepts connections. The event MPM stops at ThreadsPerChild +
+ * AsyncRequestWorkerFactor x idle threads, and counts those that wait; a quarter is left to others.
+ */
+static apr_uint32_t places_of_mpm(void)
+{
+    const char *factor = directive_value(ap_conftree, "AsyncRequestWorkerFactor");
+    double places = factor ? atof(factor) : MPM_DEFAULT_FACTOR;
+    int threads = 1;
+    ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads);
+    places = (places + 1) * threads * 3 / 4;
+    return places < PLACES_MAX ? (apr_uint32_t)places : PLACES_MAX;
+}
+
 apr_status_t mx_park_start(mx_lot_t **plot, mx_poke_t *others, apr_pool_t *pool)
 {
     mx_lot_t *lot = apr_pcalloc(pool, sizeof(*lot));
@@ -213,6 +250,7 @@ apr_status_t mx_park_start(mx_lot_t **plot, mx_poke_t *others, apr_pool_t *pool)
     lot->timers.pool = lot->pool;
     lot->others = others;
     lot->counts = mx_poke_counts(others);
+    lot->places = places_of_mpm();
     if (ap_mpm_query(AP_MPMQ_IS_ASYNC, &lot->async))
         lot->async = 0;
     rv = apr_thread_mutex_create(&lot->mutex, APR_THREAD_MUTEX_DEFAULT, lot->pool);

@@ -9,6 +9,7 @@
 #include <sys/epoll.h>
 #include <util_filter.h>
 
+#define CLOSE_FLUSH_US APR_TIME_C(2000000)
 #define LET_GO_SPINS 100000          /* bounds the wait for a field that other versions of httpd might not clear */
 
 /** See park_private.h: the worker that suspended the connection is out of it when c->sbh is cleared. */
@@ -28,8 +29,10 @@ static void begin(mx_parked_t *p)
 #endif
 }
 
+/** As httpd itself closes: what is left to send gets little time, and none if the client did not read in all of Timeout. */
 static void close_conn(mx_parked_t *p)
 {
+    apr_socket_timeout_set(ap_get_conn_socket(p->c), CLOSE_FLUSH_US);
     if (ap_start_lingering_close(p->c))
         mx_park_bury(p);
     else
@@ -180,5 +183,7 @@ void mx_park_run_close(void *parked)
 {
     mx_parked_t *p = parked;
     begin(p);
+    if (p->c->data_in_output_filters)
+        p->c->aborted = 1;
     close_conn(p);
 }

@@ -165,7 +165,7 @@ static void stop_locked(mx_lot_t *lot)
 static void tick_locked(mx_lot_t *lot, apr_time_t now)
 {
     if (now - lot->ticked >= PARK_TICK_US || now < lot->ticked) {
-        lot->tick++;
+        apr_atomic_inc32(&lot->tick);
         lot->ticked = now;
     }
 }

@@ -70,6 +70,7 @@ typedef struct mx_parked_t {
 /** All of a child's; made in child_init. */
 struct mx_lot_t {
     apr_pool_t *pool;
+    apr_uint32_t places;             /* how many connections may wait */
     apr_thread_mutex_t *mutex;       /* states, timers, graves; taken after a waiter lock of sync/, before none of ours */
     mx_heap_t timers;
     int epoll, poke;                 /* poke: an eventfd that makes the poller look */

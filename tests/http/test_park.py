@@ -282,3 +282,52 @@ def test_park_014_stopping_does_not_hang(make_server):
     server.quickstart("restart")
     assert time.monotonic() - start < 20
     assert me.sync(since)["next_batch"] and polls
+
+
+def prompt(user, seconds):
+    """A request on a connection of its own is answered within that time."""
+    start = time.monotonic()
+    user.call("GET", f"{V3}/account/whoami", timeout=seconds * 4)
+    assert time.monotonic() - start < seconds
+
+
+def test_park_015_polls_do_not_use_up_the_connections_of_the_mpm(make_server):
+    """Event MPM: a child accepts threads + factor x idle threads connections, those that wait included."""
+    server = make_server("--children", "1", "--server-line", "AsyncRequestWorkerFactor 1")
+    server.log.expect("AH00484")                  # so many connections at once are news to httpd
+    me = server.register()
+    since = me.sync()["next_batch"]
+    polls = []
+    try:
+        for _ in range(300):
+            polls.append(Poll(me).wait(since, 60000))
+            if len(polls) % 50 == 0:
+                time.sleep(0.2)
+        time.sleep(0.5)
+        prompt(me, 2)
+    finally:
+        for poll in polls:
+            poll.close()
+
+
+def test_park_016_clients_that_do_not_read_hold_no_thread(make_server):
+    server = make_server("--children", "1", "--server-line", "Timeout 5", "--server-line", "SendBufferSize 4096")
+    server.log.expect("AH00484")
+    me = server.register()
+    room_id = me.create_room()
+    since = me.sync()["next_batch"]
+    deaf = []
+    for _ in range(150):
+        s = socket.socket()
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        s.connect((me.host, me.port))
+        s.sendall(f"GET {V3}/sync?since={since}&timeout=60000 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {me.token}\r\n\r\n".encode())
+        deaf.append(s)
+    time.sleep(1)
+    me.send(room_id, "x" * 55000)
+    end = time.monotonic() + 9
+    while time.monotonic() < end:
+        prompt(me, 1.5)
+        time.sleep(0.1)
+    for s in deaf:
+        s.close()

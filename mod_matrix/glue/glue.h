@@ -61,7 +61,6 @@ typedef struct mx_host_t {
     struct mx_log_ctx_t log;
     int number;                              /* 0, 1, … in the order of the configuration */
     int ready;                               /* the parent saw its database fit: children need not look */
-    int ready;                               /* its database fitted when the parent looked, before there were children */
     struct mx_host_t *next;
 } mx_host_t;
 

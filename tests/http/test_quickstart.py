@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """conf/quickstart as a person uses it."""
+import collections
 import json
 import os
 import re
 import socket
 import subprocess
+import threading
 import time
 
 import pytest
+import requests
 
 from harness import QUICKSTART, V3, Api, free_ports
 
@@ -100,10 +103,29 @@ def test_quickstart_008_the_second_name_answers_on_the_shared_ports_too(two):
 
 def test_quickstart_009_graceful_restart_keeps_serving(two):
     user = two.register()
-    two.quickstart("graceful")
-    for _ in range(20):
-        user.call("GET", f"{V3}/account/whoami")
-        time.sleep(0.05)
+    room = user.create_room()
+    done = threading.Event()
+    seen = collections.Counter()
+
+    def speak(name):
+        n = 0
+        while not done.is_set():
+            n += 1
+            reply = requests.put(f"{two.base_url}{V3}/rooms/{room}/send/m.room.message/{name}{n}", timeout=30,
+                                 json={"msgtype": "m.text", "body": "still here"},
+                                 headers={"Authorization": f"Bearer {user.access_token}", "Connection": "close"})
+            seen[reply.status_code] += 1
+
+    threads = [threading.Thread(target=speak, args=(name,)) for name in "abcd"]
+    for thread in threads:
+        thread.start()
+    for _ in range(3):
+        two.quickstart("graceful")
+        time.sleep(1)
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert set(seen) == {200} and seen[200] > 20, seen
 
 
 def test_quickstart_010_no_token_in_the_access_log(two):

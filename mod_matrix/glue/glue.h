@@ -60,7 +60,6 @@ typedef struct mx_host_t {
     mx_signing_key_t key;
     struct mx_log_ctx_t log;
     int number;                              /* 0, 1, … in the order of the configuration */
-    int ready;                               /* the parent saw its database fit: children need not look */
     struct mx_host_t *next;
 } mx_host_t;
 

@@ -58,9 +58,9 @@ typedef struct mx_parked_t {
     mx_park_state_e state;
     mx_park_event_e event;           /* of the callback under way */
     int fd;
-    unsigned owned : 1;              /* the MPM has let go */
-    unsigned woken : 1;              /* news while arm() ran */
-    unsigned in_epoll : 1;
+    unsigned char owned;             /* the MPM has let go */
+    unsigned char woken;             /* news while arm() ran */
+    unsigned char in_epoll;
     apr_interval_time_t keep_alive_us, timeout_us;
     apr_time_t linger_until;
     apr_uint32_t let_go_tick;        /* when the MPM did */

@@ -195,17 +195,22 @@ static void set_range(reading_t *r)
     filter_ask(&r->range, ask->filter, r->pool);
 }
 
-/** Where the page begins, for one that was asked for from the end of the room. */
-static void set_start(reading_t *r)
+static int is_end_of_room(apr_int64_t ord)
 {
-    int known = r->ask->from != MX_ROOM_PAGE_FIRST && r->ask->from != MX_ROOM_PAGE_LAST;
+    return ord == MX_ROOM_PAGE_FIRST || ord == MX_ROOM_PAGE_LAST;
+}
 
-    if (known)
+/** Where the page begins, for one that was asked for from an end of the room; and ends, if nothing was read. */
+static void set_places(reading_t *r)
+{
+    if (!is_end_of_room(r->ask->from))
         r->page.start = r->ask->from;
     else if (r->page.n)
         r->page.start = r->page.rows[0].ord - (r->ask->dir == MX_DIR_FORWARD);
     else
         r->page.start = r->ask->dir == MX_DIR_BACKWARD ? r->ask->reader->room->last_stream : 0;
+    if (is_end_of_room(r->page.end))
+        r->page.end = r->page.start;
 }
 
 const mx_error_t *mx_room_page_read(mx_room_page_t *out, mx_server_t *server, const mx_room_page_ask_t *ask,
@@ -225,7 +230,7 @@ const mx_error_t *mx_room_page_read(mx_room_page_t *out, mx_server_t *server, co
         return err;
     if (r.range.after_ord >= r.range.upto_ord)
         r.page.more = 0;
-    set_start(&r);
+    set_places(&r);
     *out = r.page;
     return NULL;
 }

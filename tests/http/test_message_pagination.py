@@ -164,6 +164,10 @@ def test_message_pagination_011_bad_parameters(user, room, query, errcode):
 def test_message_pagination_012_the_limit_has_a_limit(user, room):
     assert len(page(user, room, "dir=b&limit=99999999999")["chunk"]) == 31
     assert len(page(user, room, f"dir=b&{as_filter(limit=3)}")["chunk"]) == 3
+    for direction in ("b", "f"):
+        nothing = page(user, room, f"dir={direction}&limit=0")
+        assert nothing["chunk"] == []
+        assert len(page(user, room, f"dir={direction}&limit=2&from={quote(nothing['end'])}")["chunk"]) == 2
 
 
 def test_message_pagination_013_who_may_not(user, user2, room):

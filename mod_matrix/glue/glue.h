@@ -60,6 +60,7 @@ typedef struct mx_host_t {
     mx_signing_key_t key;
     struct mx_log_ctx_t log;
     int number;                              /* 0, 1, … in the order of the configuration */
+    int ready;                               /* its database fitted when the parent looked, before there were children */
     struct mx_host_t *next;
 } mx_host_t;
 

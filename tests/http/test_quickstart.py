@@ -168,8 +168,7 @@ def test_quickstart_014_the_name_of_a_server_stays(two):
 @pytest.mark.parametrize("options, word", [
     (["--server-name", "no/name"], "--server-name"), (["--http", "70000"], "--http"), (["--children", "0"], "--children"),
     (["--extra-vhost", "x"], "--extra-vhost"), (["--ca-cert", "/nowhere"], "ca"), (["--bogus"], "--bogus"), (["--http"], "--http"),
-    (["--shared-secret", "x"], "not available in this version"), (["--appservice", "x"], "not available in this version"),
-    (["--allow-private-federation"], "not available in this version"), (["--trust-ca", "x"], "not available in this version"),
+    (["--shared-secret"], "needs a value"), (["--appservice", "/no/such/file"], "cannot be read"), (["--trust-ca", "/no/such/file"], "cannot be read"),
 ])
 def test_quickstart_015_wrong_options_are_one_sentence(tmp_path, options, word):
     done = subprocess.run([QUICKSTART, "up", "--dir", str(tmp_path / "x"), *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -185,6 +184,14 @@ def test_quickstart_016_options_are_remembered(two):
     two.up("--conf-line", "")
     with open(os.path.join(two.dir, "vhost.conf")) as f:
         assert "MatrixMaxWaiting" not in f.read()
+
+
+def test_quickstart_018_options_of_later_versions_are_remembered_and_said(two):
+    done = two.quickstart("up", "--shared-secret", "hush", "--allow-private-federation", "--trust-ca", os.path.join(two.dir, "ca.pem"))
+    for option in ("--shared-secret", "--allow-private-federation", "--trust-ca"):
+        assert f"{option} is remembered, but this version has nothing yet that reads it" in done.stderr
+    assert "hush" not in done.stderr
+    assert "--shared-secret is remembered" in two.quickstart("up").stderr
 
 
 def test_quickstart_017_idle_it_is_small(two):

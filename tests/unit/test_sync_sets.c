@@ -140,7 +140,8 @@ END_TEST
 START_TEST(token_has_one_form_for_each_position)
 {
     static const char *const good[] = { "s0", "s1", "s9223372036854775807" };
-    static const char *const bad[] = { "", "s", "s-1", "s-0", "s01", "s00", "s1 ", " s1", "S1", "t1", "1", "s1_2", "s9223372036854775808", "s+1", "s1.0",
+    static const char *const bad[] = { "", "s", "s-1", "s-0", "s01", "s00", "s1 ", " s1", "S1", "t1", "1", "s1_2",
+                                       "s9223372036854775808", "s+1", "s1.0",
                                        "s\xF0\x9F\x98\x80" };
     apr_int64_t position;
     int i;

@@ -63,15 +63,15 @@ static int read_limit(reader_t *r, const mx_json_t *obj, const char *path)
     const mx_json_t *j = mx_json_get(obj, "limit");
     apr_int64_t limit = mx_json_int(j, 0);
     if (!j)
-        return 0;
+        return -1;
     if (!mx_json_is(j, MX_JSON_INT))
         fault(r, MX_E_BAD_JSON, path, "limit", "is no integer");
-    else if (limit < 1)
-        fault(r, MX_E_INVALID_PARAM, path, "limit", "is not greater than 0");
+    else if (limit < 0)   /* the schema wants more than 0, but clients that want no history (initialSyncLimit: 0) send it */
+        fault(r, MX_E_INVALID_PARAM, path, "limit", "is negative");
     return limit > LIMIT_MAX ? LIMIT_MAX : (int)limit;
 }
 
-static const mx_event_filter_t open_filter = { .contains_url = -1 };
+static const mx_event_filter_t open_filter = { .limit = -1, .contains_url = -1 };
 
 static void read_event_filter(reader_t *r, mx_event_filter_t *f, const mx_json_t *obj, const char *path)
 {
@@ -125,12 +125,12 @@ const mx_filter_t *mx_filter_default(void)
 {
     static const mx_filter_t all = {
         .event_format = MX_EVENT_FORMAT_CLIENT,
-        .presence = { .contains_url = -1 },
-        .account_data = { .contains_url = -1 },
-        .timeline = { .contains_url = -1 },
-        .state = { .contains_url = -1 },
-        .ephemeral = { .contains_url = -1 },
-        .room_account_data = { .contains_url = -1 },
+        .presence = { .limit = -1, .contains_url = -1 },
+        .account_data = { .limit = -1, .contains_url = -1 },
+        .timeline = { .limit = -1, .contains_url = -1 },
+        .state = { .limit = -1, .contains_url = -1 },
+        .ephemeral = { .limit = -1, .contains_url = -1 },
+        .room_account_data = { .limit = -1, .contains_url = -1 },
     };
     return &all;
 }

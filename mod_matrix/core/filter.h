@@ -6,7 +6,7 @@
 #include "core/error.h"
 
 typedef struct mx_event_filter_t {
-    int limit;                           /* 0: not given */
+    int limit;                           /* -1: not given; 0 asks for no events */
     const char **types, **not_types;     /* NULL: not given; `*` is a wildcard; NULL-terminated lists */
     const char **senders, **not_senders;
     const char **rooms, **not_rooms;     /* only in RoomEventFilter */

@@ -195,6 +195,8 @@ static const mx_error_t *share_out(mx_sync_full_t *full, mx_sync_part_t *part, m
         part->limited = 1;
         part->rows += part->n - limit;
         part->n = limit;
+        part->prev = part->rows[-1].ord;   /* where no event was asked for, history begins with the newest */
+        if (!limit) return err;
     }
     if (part->n) part->prev = part->rows[0].ord - 1;
     else if (part->limited) part->prev = rows[0].ord - 1;

@@ -5,7 +5,7 @@
 
 int mx_sync_timeline_limit(const mx_server_t *server, const mx_filter_t *filter)
 {
-    int limit = filter->timeline.limit > 0 ? filter->timeline.limit : MX_SYNC_TIMELINE_DEFAULT;
+    int limit = filter->timeline.limit >= 0 ? filter->timeline.limit : MX_SYNC_TIMELINE_DEFAULT;
 
     return limit < server->settings->timeline_max ? limit : server->settings->timeline_max;
 }

@@ -548,6 +548,25 @@ def test_sync_053_push_rules_are_told_when_they_change(user):
 
 
 # ---------------------------------------------------------------------- the ring and the database
+def test_sync_054_a_timeline_limit_of_0_tells_state_and_no_events(user, user2):
+    """What matrix-js-sdk asks for with initialSyncLimit 0; history then begins with the newest event."""
+    room = user.create_room(preset="public_chat", name="Quiet")
+    user.send(room, "one")
+    none = json.dumps({"room": {"timeline": {"limit": 0}}})
+    first = user.sync(filter=none)
+    part = room_of(first, room)
+    assert part["timeline"]["events"] == [] and part["timeline"]["limited"] is True
+    assert "Quiet" in [e["content"].get("name") for e in part["state"]["events"]]
+    page = user.call("GET", f"{V3}/rooms/{quote(room)}/messages?dir=b&limit=1&from={part['timeline']['prev_batch']}").json()
+    assert [e["content"]["body"] for e in page["chunk"]] == ["one"]
+    user.put_state(room, "m.room.name", {"name": "Loud"})
+    user.send(room, "two")
+    part = room_of(user.sync(first["next_batch"], filter=none), room)
+    assert part["timeline"]["events"] == [] and part["timeline"]["limited"] is True
+    assert [e["content"]["name"] for e in part["state"]["events"]] == ["Loud"]
+    user.call("GET", f"{V3}/sync?filter=" + quote(json.dumps({"room": {"timeline": {"limit": -1}}})), errcode="M_INVALID_PARAM")
+
+
 def test_sync_060_a_poll_that_waited_is_told_what_a_later_one_is(make_server):
     server = make_server("--children", "1")
     user, user2 = server.register(), server.register()

@@ -171,7 +171,7 @@ START_TEST(bad_filters_are_refused_with_their_path)
         { "{\"room\":{\"ephemeral\":1}}", "room.ephemeral", MX_E_BAD_JSON },
         { "{\"room\":{\"account_data\":1}}", "room.account_data", MX_E_BAD_JSON },
         { "{\"room\":{\"timeline\":{\"limit\":\"1\"}}}", "room.timeline.limit", MX_E_BAD_JSON },
-        { "{\"room\":{\"timeline\":{\"limit\":0}}}", "room.timeline.limit", MX_E_INVALID_PARAM },
+        { "{\"room\":{\"timeline\":{\"limit\":-1}}}", "room.timeline.limit", MX_E_INVALID_PARAM },
         { "{\"room\":{\"timeline\":{\"types\":\"x\"}}}", "room.timeline.types", MX_E_BAD_JSON },
         { "{\"room\":{\"timeline\":{\"types\":[1]}}}", "room.timeline.types", MX_E_BAD_JSON },
         { "{\"room\":{\"timeline\":{\"senders\":[\"bob\"]}}}", "room.timeline.senders", MX_E_INVALID_PARAM },

@@ -67,7 +67,7 @@ const mx_error_t *mx_param_query_bool(int *pout, mx_req_t *req, const char *name
 
 const mx_error_t *mx_param_limit(int *pout, mx_req_t *req, int fallback, int max)
 {
-    apr_int64_t value;
+    apr_int64_t value = fallback;
     const mx_error_t *err = mx_param_query_int(&value, req, "limit", fallback, 0, APR_INT64_MAX);
     if (!err)
         *pout = value > max ? max : (int)value;

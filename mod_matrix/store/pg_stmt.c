@@ -36,7 +36,7 @@ static int stmt_id(mx_stmt_t *stmt)
 static void stmt_server_name(char out[NAME_MAX_BYTES], const mx_stmt_t *stmt, unsigned generation)
 {
     static const char hex[] = "0123456789abcdef";
-    unsigned hash = stmt->hash;
+    unsigned hash = __atomic_load_n(&stmt->hash, __ATOMIC_RELAXED);
     apr_size_t len = strlen(stmt->name), i;
     char *p = out;
     *p++ = 'm';

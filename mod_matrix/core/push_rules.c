@@ -187,8 +187,8 @@ static const mx_error_t *check_neighbour(const mx_json_t *list, const char *rule
 }
 
 /* The list without `rule_id`, and with `rule` (may be NULL) in its place of importance. */
-static mx_json_t *rearrange(const mx_json_t *list, const char *rule_id, mx_json_t *rule, const char *before, const char *after, int keep_place,
-                            apr_pool_t *pool)
+static mx_json_t *rearrange(const mx_json_t *list, const char *rule_id, mx_json_t *rule, const char *before, const char *after,
+                            int keep_place, apr_pool_t *pool)
 {
     mx_json_t *out = mx_json_new_array(pool);
     int placed = rule == NULL;
@@ -228,7 +228,8 @@ const mx_error_t *mx_push_rules_put(mx_json_t *doc, const char *kind, const char
     if (!mx_push_rules_is_kind(kind)) return mx_error_make(pool, MX_E_INVALID_PARAM, "There is no kind of push rule called '%s'.", kind);
     if (rule_id[0] == '.') return mx_error_make(pool, MX_E_INVALID_PARAM, "Ids that begin with a dot belong to predefined rules.");
     if (!*rule_id || strlen(rule_id) > MX_PUSH_RULE_ID_MAX_BYTES || strpbrk(rule_id, "/\\"))
-        return mx_error_make(pool, MX_E_INVALID_PARAM, "A push rule's id has 1 to %d bytes, none of them a slash.", MX_PUSH_RULE_ID_MAX_BYTES);
+        return mx_error_make(pool, MX_E_INVALID_PARAM, "A push rule's id has 1 to %d bytes, none of them a slash.",
+                             MX_PUSH_RULE_ID_MAX_BYTES);
     if ((err = check_neighbour(list, before, pool)) || (err = check_neighbour(list, after, pool))) return err;
     if ((err = rule_from_body(&rule, kind, rule_id, body, pool))) return err;
     old = find(list, rule_id);

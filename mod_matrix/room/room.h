@@ -78,7 +78,8 @@ const mx_error_t *mx_room_begin(const char **proom_id, mx_server_t *server, cons
 /** POST /createRoom with its body checked member by member. */
 const mx_error_t *mx_room_create(const char **proom_id, mx_server_t *server, const mx_who_t *who, const mx_json_t *body, apr_pool_t *pool);
 
-typedef enum { MX_ROOM_JOIN, MX_ROOM_INVITE, MX_ROOM_LEAVE, MX_ROOM_KICK, MX_ROOM_BAN, MX_ROOM_UNBAN, MX_ROOM_KNOCK } mx_room_member_action_e;
+typedef enum { MX_ROOM_JOIN, MX_ROOM_INVITE, MX_ROOM_LEAVE, MX_ROOM_KICK, MX_ROOM_BAN, MX_ROOM_UNBAN,
+               MX_ROOM_KNOCK } mx_room_member_action_e;
 typedef struct mx_room_member_change_t {
     mx_room_member_action_e action;
     const char *actor;               /* user id of who asks (local) */
@@ -112,7 +113,8 @@ void mx_room_view_set_room(mx_room_view_t *view, apr_int64_t room_nid, const cha
 const mx_error_t *mx_room_view_write(mx_json_writer_t *w, mx_room_view_t *view, int i, mx_event_format_e format);
 
 /** Stripped state for invites and knocks, as a JSON array of stripped events (CS-API: stripped state). */
-const mx_error_t *mx_room_stripped_state(mx_json_writer_t *w, mx_server_t *server, apr_int64_t room_nid, apr_int64_t user_nid, apr_pool_t *pool);
+const mx_error_t *mx_room_stripped_state(mx_json_writer_t *w, mx_server_t *server, apr_int64_t room_nid, apr_int64_t user_nid,
+                                          apr_pool_t *pool);
 /** CS-API: room summary. */
 typedef struct mx_room_summary_t {
     apr_int64_t room_nid;            /* set by the caller */

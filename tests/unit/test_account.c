@@ -94,7 +94,8 @@ static mx_json_t *account(mx_server_t *server, const char *name)
 static const char *login(mx_server_t *server, const char *name, const char *more)
 {
     return mx_json_get_str(good(server, mx_client_login, "/login", NULL,
-                                apr_psprintf(pool, "{\"type\":\"m.login.password\",\"user\":\"%s\",\"password\":\"" PASSWORD "\"%s}", name, more)),
+                                apr_psprintf(pool, "{\"type\":\"m.login.password\",\"user\":\"%s\",\"password\":\"" PASSWORD "\"%s}",
+                                              name, more)),
                            "access_token");
 }
 
@@ -192,7 +193,8 @@ START_TEST(a_refresh_token_is_good_until_what_it_gave_is_used)
     /* and using the new refresh token ends the old one too */
     second = good(server, mx_client_refresh, "/refresh", NULL,
                   apr_psprintf(pool, "{\"refresh_token\":\"%s\"}", mx_json_get_str(third, "refresh_token")));
-    good(server, mx_client_refresh, "/refresh", NULL, apr_psprintf(pool, "{\"refresh_token\":\"%s\"}", mx_json_get_str(second, "refresh_token")));
+    good(server, mx_client_refresh, "/refresh", NULL,
+         apr_psprintf(pool, "{\"refresh_token\":\"%s\"}", mx_json_get_str(second, "refresh_token")));
     bad(server, mx_client_refresh, "/refresh", NULL,
         apr_psprintf(pool, "{\"refresh_token\":\"%s\"}", mx_json_get_str(third, "refresh_token")), 401, MX_E_UNKNOWN_TOKEN);
 }
@@ -363,7 +365,8 @@ static long uses(const char *column)
 
 static mx_json_t *register_with(mx_server_t *server, const char *name, const char *token, int status)
 {
-    const char *body = apr_psprintf(pool, "{\"username\":\"%s\",\"auth\":{\"type\":\"m.login.registration_token\",\"token\":\"%s\"}}", name, token);
+    const char *body = apr_psprintf(pool, "{\"username\":\"%s\",\"auth\":{\"type\":\"m.login.registration_token\",\"token\":\"%s\"}}",
+                                    name, token);
     return status == 200 ? good(server, mx_client_register, "/register", NULL, body)
                          : bad(server, mx_client_register, "/register", NULL, body, status, MX_E_UNAUTHORIZED);
 }
@@ -424,9 +427,11 @@ START_TEST(an_unknown_user_takes_as_long_as_a_wrong_password)
     account(server, "alice");
     for (int i = 0; i < 8; i++) {
         apr_time_t began = apr_time_now(), middle, end;
-        bad(server, mx_client_login, "/login", NULL, "{\"type\":\"m.login.password\",\"user\":\"alice\",\"password\":\"wrong\"}", 403, MX_E_FORBIDDEN);
+        bad(server, mx_client_login, "/login", NULL, "{\"type\":\"m.login.password\",\"user\":\"alice\",\"password\":\"wrong\"}",
+            403, MX_E_FORBIDDEN);
         middle = apr_time_now();
-        bad(server, mx_client_login, "/login", NULL, "{\"type\":\"m.login.password\",\"user\":\"alicf\",\"password\":\"wrong\"}", 403, MX_E_FORBIDDEN);
+        bad(server, mx_client_login, "/login", NULL, "{\"type\":\"m.login.password\",\"user\":\"alicf\",\"password\":\"wrong\"}",
+            403, MX_E_FORBIDDEN);
         end = apr_time_now();
         known = middle - began < known ? middle - began : known;
         unknown = end - middle < unknown ? end - middle : unknown;

@@ -47,7 +47,8 @@ END_TEST
 
 START_TEST(a_path_of_no_row_is_unknown)
 {
-    static const char *const paths[] = { "", "/", "a", "/a", "/a/b/x/y", "/tail", "/tail//", "/r1/login", "/v3/%zzogin", "/v3/login/", "//a/b" };
+    static const char *const paths[] = { "", "/", "a", "/a", "/a/b/x/y", "/tail", "/tail//",
+                                         "/r1/login", "/v3/%zzogin", "/v3/login/", "//a/b" };
     mx_match_t match;
     int i;
     for (i = 0; i < UNIT_COUNT(paths); i++)
@@ -77,7 +78,8 @@ END_TEST
 START_TEST(a_target_is_split_in_both_forms)
 {
     static const char *const cases[][3] = {
-        { "/p?q", "/p", "q" }, { "/p", "/p", "" }, { "http://h/p?q?r", "/p", "q?r" }, { "HTTPS://h:1/p", "/p", "" }, { "http://h?q", "", "q" },
+        { "/p?q", "/p", "q" }, { "/p", "/p", "" }, { "http://h/p?q?r", "/p", "q?r" }, { "HTTPS://h:1/p", "/p", "" },
+        { "http://h?q", "", "q" },
         { "*", "", "" }, { "host:443", "", "" }, { "", "", "" }, { "/http://x/y", "/http://x/y", "" },
     };
     mx_slice_t path, query;
@@ -92,7 +94,8 @@ END_TEST
 START_TEST(only_our_prefixes_are_ours)
 {
     static const char *const ours[] = { "/_matrix", "/_matrix/", "/_matrix/x", "/.well-known/matrix/client", "/_synapse/admin/v1" };
-    static const char *const others[] = { "", "/", "/_matrixx", "//_matrix/", "/_synapse/client", "/.well-known/acme-challenge/x", "/x/_matrix/" };
+    static const char *const others[] = { "", "/", "/_matrixx", "//_matrix/", "/_synapse/client",
+                                          "/.well-known/acme-challenge/x", "/x/_matrix/" };
     int i;
     for (i = 0; i < UNIT_COUNT(ours); i++)
         ck_assert_msg(mx_target_is_ours(mx_slice_str(ours[i])), "%s", ours[i]);

@@ -233,7 +233,8 @@ START_TEST(transaction_lost_on_the_way_stays_lost)
     ck_assert_int_eq(mx_store_query(NULL, conn, pool, &insert_t, (apr_int64_t)1, "n", MX_SLICE_NONE), APR_SUCCESS);
     terminate_backend(pid_of(conn));
     ck_assert_int_eq(mx_store_query(NULL, conn, pool, &insert_t, (apr_int64_t)2, "n", MX_SLICE_NONE), MX_STORE_UNAVAILABLE);
-    ck_assert_int_eq(mx_store_query(NULL, conn, pool, &numbers, (apr_int64_t)2), MX_STORE_UNAVAILABLE);   /* not yet prepared: no way back either */
+    /* not yet prepared: no way back either */
+    ck_assert_int_eq(mx_store_query(NULL, conn, pool, &numbers, (apr_int64_t)2), MX_STORE_UNAVAILABLE);
     ck_assert_int_eq(mx_store_commit(conn), MX_STORE_UNAVAILABLE);
     mx_store_return(conn);
     ck_assert_int_eq(mx_store_run(NULL, store, pool, &insert_t, (apr_int64_t)3, "n", MX_SLICE_NONE), APR_SUCCESS);

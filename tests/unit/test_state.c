@@ -8,7 +8,7 @@
 
 #define KEYS 240
 #define CHANGES 10000
-#define LOOKS 600                        /* random questions of each kind */
+#define LOOKS 250                        /* random questions of each kind */
 #define CHANGE_MAX 40
 
 /** A snapshot and the state it should be. */

@@ -12,7 +12,7 @@
 #include <apr_thread_proc.h>
 #include <sys/wait.h>
 
-#define SQL_DIR MX_TEST_DATA_DIR "/../../sql"
+#define SQL_DIR MX_SOURCE_DIR "/sql"
 
 /** A database without any table of ours. */
 static void empty(void)
@@ -100,7 +100,7 @@ START_TEST(missing_file_is_named)
 {
     const char *err = NULL;
     empty();
-    ck_assert_int_ne(mx_schema_apply(&err, database_dsn, MX_TEST_DATA_DIR "/..", pool), APR_SUCCESS);
+    ck_assert_int_ne(mx_schema_apply(&err, database_dsn, MX_SOURCE_DIR "/tests", pool), APR_SUCCESS);
     ck_assert_ptr_nonnull(strstr(err, "0001_*.sql"));
     ck_assert_int_ne(mx_schema_apply(&err, database_dsn, "/nowhere", pool), APR_SUCCESS);
     ck_assert_ptr_nonnull(strstr(err, "/nowhere"));

@@ -218,12 +218,26 @@ static void fill(mx_req_t *req, request_rec *r, const mx_claim_t *claim, apr_poo
     req->now = apr_time_now();
 }
 
-static const mx_error_t *find_route(mx_match_t *match, const mx_req_t *req, const mx_claim_t *claim)
+/** RFC 9110, 15.5.6: an answer 405 lists what the target takes. */
+static const char *allowed_methods(const mx_req_t *req, const mx_claim_t *claim)
+{
+    static const char *const methods[] = { "GET", "POST", "PUT", "DELETE" };
+    const char *list = "OPTIONS";
+    mx_match_t match;
+    apr_size_t i;
+    for (i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
+        if (mx_router_match(&match, mx_child_conf()->router, methods[i], claim->path) == MX_ROUTE_FOUND)
+            list = apr_pstrcat(req->pool, list, ", ", methods[i], i ? "" : ", HEAD", NULL);
+    return list;
+}
+
+static const mx_error_t *find_route(mx_match_t *match, const mx_req_t *req, request_rec *r, const mx_claim_t *claim)
 {
     switch (mx_router_match(match, mx_child_conf()->router, req->method, claim->path)) {
     case MX_ROUTE_FOUND:
         return NULL;
     case MX_ROUTE_WRONG_METHOD:
+        apr_table_setn(r->headers_out, "Allow", apr_pstrdup(r->pool, allowed_methods(req, claim)));
         return mx_error_make_status(req->pool, MX_E_UNRECOGNIZED, HTTP_METHOD_NOT_ALLOWED, "This endpoint does not know the method %s.",
                                     req->method);
     default:
@@ -234,7 +248,7 @@ static const mx_error_t *find_route(mx_match_t *match, const mx_req_t *req, cons
 /** Everything that stands between a request and its handler. */
 static const mx_error_t *prepare(mx_req_t *req, mx_match_t *match, request_rec *r, const mx_claim_t *claim)
 {
-    const mx_error_t *err = find_route(match, req, claim);
+    const mx_error_t *err = find_route(match, req, r, claim);
     if (!err)
         err = get_params(req, claim, match);
     if (!err && (claim->home->broken || !mx_database_ready(claim->home, req->pool)))

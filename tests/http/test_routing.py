@@ -74,7 +74,8 @@ def test_routing_003_an_unknown_path_is_not_found(server, target):
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "PROPFIND", "NONSENSE"])
 def test_routing_004_a_wrong_method_is_not_allowed(server, method):
-    server.call(method, VERSIONS, status=405, errcode="M_UNRECOGNIZED", data=b"")
+    answer = server.call(method, VERSIONS, status=405, errcode="M_UNRECOGNIZED", data=b"")
+    assert answer.headers["Allow"] == "OPTIONS, GET, HEAD"   # RFC 9110, 15.5.6
 
 
 @pytest.mark.parametrize("target", [

@@ -16,7 +16,9 @@
 #include <apr_thread_cond.h>
 
 #define WAIT_MAX_MS 10000               /* for one's turn; then 503 */
-#define ATTEMPTS_MAX 32                 /* rounds of building and storing; each lost one means that another child won */
+/* Rounds of building and storing. Each lost one means that another child won; who changes state takes longer to build and so
+   loses more often than who only talks. Past it: 503. */
+#define ATTEMPTS_MAX 400
 #define DRAFTS_MAX 150                  /* of one call */
 
 typedef enum { WAITING, TAKEN, LEADS, DONE } waiter_state_e;

@@ -224,6 +224,21 @@ static int scan_literal(scanner_t *s, const char *word, apr_size_t len)
     return 1;
 }
 
+typedef enum { LIST_ENDS, LIST_GOES_ON, LIST_BROKEN } list_e;
+
+/** What stands after an element of an array or a member of an object: a comma (and the space behind it) or the end. */
+static list_e scan_separator(scanner_t *s, char close)
+{
+    if (s->p == s->end || (*s->p != close && *s->p != ',')) {
+        scan_fail(s, MX_JSON_SYNTAX);
+        return LIST_BROKEN;
+    }
+    if (*s->p++ == close)
+        return LIST_ENDS;
+    scan_space(s);
+    return LIST_GOES_ON;
+}
+
 static int scan_array(scanner_t *s)
 {
     s->p++;
@@ -236,16 +251,14 @@ static int scan_array(scanner_t *s)
         if (!scan_value(s))
             return 0;
         scan_space(s);
-        if (s->p == s->end)
-            return scan_fail(s, MX_JSON_SYNTAX);
-        if (*s->p == ']') {
-            s->p++;
+        switch (scan_separator(s, ']')) {
+        case LIST_ENDS:
             return 1;
+        case LIST_BROKEN:
+            return 0;
+        case LIST_GOES_ON:
+            break;
         }
-        if (*s->p != ',')
-            return scan_fail(s, MX_JSON_SYNTAX);
-        s->p++;
-        scan_space(s);
     }
 }
 
@@ -313,16 +326,14 @@ static int scan_members(scanner_t *s, apr_size_t first, int *psorted)
     for (;;) {
         if (!scan_member(s, first, psorted))
             return 0;
-        if (s->p == s->end)
-            return scan_fail(s, MX_JSON_SYNTAX);
-        if (*s->p == '}') {
-            s->p++;
+        switch (scan_separator(s, '}')) {
+        case LIST_ENDS:
             return 1;
+        case LIST_BROKEN:
+            return 0;
+        case LIST_GOES_ON:
+            break;
         }
-        if (*s->p != ',')
-            return scan_fail(s, MX_JSON_SYNTAX);
-        s->p++;
-        scan_space(s);
     }
 }
 

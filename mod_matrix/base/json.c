@@ -481,6 +481,44 @@ static void write_real(mx_buf_t *out, double d)
     mx_buf_append_str(out, text);
 }
 
+#define REAL_DIGITS_MAX 17            /* enough for every double */
+#define REAL_POINT_MIN (-4)            /* exponents between these are written without one */
+#define REAL_POINT_MAX 16
+
+/** The way of repr() in Python: fewest digits, always a point or an exponent. */
+static void write_real_python(mx_buf_t *out, double d)
+{
+    char text[40], digits[REAL_DIGITS_MAX + 1], *p;
+    int n, exponent, i;
+    for (n = 1; n <= REAL_DIGITS_MAX; n++) {
+        snprintf(text, sizeof(text), "%.*e", n - 1, d);
+        if (strtod(text, NULL) == d)
+            break;
+    }
+    p = strchr(text, 'e');
+    exponent = (int)strtol(p + 1, NULL, 10);
+    for (n = 0, p = text; *p != 'e'; p++) {
+        if (*p >= '0' && *p <= '9')
+            digits[n++] = *p;
+    }
+    if (*text == '-')
+        mx_buf_append_char(out, '-');
+    if (exponent < REAL_POINT_MIN || exponent >= REAL_POINT_MAX) {
+        mx_buf_append_char(out, digits[0]);
+        if (n > 1)
+            mx_buf_append_char(out, '.');
+        mx_buf_append(out, digits + 1, (apr_size_t)n - 1);
+        snprintf(text, sizeof(text), "e%c%02d", exponent < 0 ? '-' : '+', abs(exponent));
+        mx_buf_append_str(out, text);
+        return;
+    }
+    for (i = exponent < 0 ? exponent : 0; i < n || i <= exponent + 1; i++) {
+        if (i == exponent + 1)
+            mx_buf_append_char(out, '.');
+        mx_buf_append_char(out, i >= 0 && i < n ? digits[i] : '0');
+    }
+}
+
 /** Numbers, booleans, null, strings. */
 static void write_scalar(mx_buf_t *out, const json_t *j)
 {
@@ -569,6 +607,18 @@ void mx_json_write_canonical(mx_buf_t *out, const mx_json_t *j)
         write_object(out, j, mx_json_write_canonical, 1);
     else if (json_is_array(j))
         write_array(out, j, mx_json_write_canonical);
+    else
+        write_scalar(out, j);
+}
+
+void mx_json_write_canonical_old(mx_buf_t *out, const mx_json_t *j)
+{
+    if (json_is_object(j))
+        write_object(out, j, mx_json_write_canonical_old, 1);
+    else if (json_is_array(j))
+        write_array(out, j, mx_json_write_canonical_old);
+    else if (json_is_real(j))
+        write_real_python(out, json_real_value(j));
     else
         write_scalar(out, j);
 }

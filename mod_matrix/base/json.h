@@ -82,5 +82,10 @@ int mx_json_has_uncanonical_number(const mx_json_t *j);
 void mx_json_write(mx_buf_t *out, const mx_json_t *j);
 /** Canonical JSON (appendices: canonical JSON): sorted keys, shortest escapes. Numbers must be canonical. */
 void mx_json_write_canonical(mx_buf_t *out, const mx_json_t *j);
+/**
+ * The same for events of room versions 1 to 5, whose reals stay reals: 1e3 is 1000.0, as json.dumps() has it in the example code
+ * of the appendices. Hashes and ids of such events depend on it.
+ */
+void mx_json_write_canonical_old(mx_buf_t *out, const mx_json_t *j);
 
 #endif

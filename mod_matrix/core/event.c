@@ -258,7 +258,10 @@ static const mx_error_t *canonicalise(mx_slice_t *pcanonical, const mx_event_t *
     if (ev->version->strict_canonical_json && mx_json_has_uncanonical_number(json))
         return bad_pdu(ev, "a number is not an integer in the range of canonical JSON");
     buf = mx_buf_create(ev->pool);
-    mx_json_write_canonical(buf, json);
+    if (ev->version->strict_canonical_json)
+        mx_json_write_canonical(buf, json);
+    else
+        mx_json_write_canonical_old(buf, json);
     *pcanonical = mx_buf_slice(buf);
     return NULL;
 }

@@ -77,6 +77,27 @@ START_TEST(reals_keep_their_value_in_old_rooms)
 }
 END_TEST
 
+/* Appendices: canonical JSON, example code; the right sides are json.dumps()'s. */
+START_TEST(reals_of_old_events_are_written_as_the_example_code_does)
+{
+    static const struct {
+        const char *in, *out;
+    } cases[] = {
+        { "{\"b\":1.0,\"a\":[1e3,-0.0,0.5,-1.25]}", "{\"a\":[1000.0,-0.0,0.5,-1.25],\"b\":1.0}" },
+        { "[50.57,123456.789,0.1,1e-3,1e-4,1e-5,1.5e-7]", "[50.57,123456.789,0.1,0.001,0.0001,1e-05,1.5e-07]" },
+        { "[1e15,1e16,123456789012345680.0,1e22,1e100,1.7976931348623157e308,5e-324]",
+          "[1000000000000000.0,1e+16,1.2345678901234568e+17,1e+22,1e+100,1.7976931348623157e+308,5e-324]" },
+        { "[-0,5,9007199254740993.0,1234567890123456.7]", "[0,5,9007199254740992.0,1234567890123456.8]" },
+    };
+    int i;
+    for (i = 0; i < UNIT_COUNT(cases); i++) {
+        mx_buf_t *buf = mx_buf_create(pool);
+        mx_json_write_canonical_old(buf, unit_json(cases[i].in));
+        ck_assert_str_eq(mx_slice_dup(mx_buf_slice(buf), pool), cases[i].out);
+    }
+}
+END_TEST
+
 START_TEST(parse_gives_each_fault_its_name)
 {
     static const struct {
@@ -312,6 +333,7 @@ END_TEST
 UNIT_MAIN("json", spec_canonical_json_examples_hold, canonical_escapes_are_the_short_ones,
           canonical_keys_sort_by_code_point, keys_may_hold_nul_and_keep_it,
           escaped_keys_survive_escaped_values_inside_them, reals_keep_their_value_in_old_rooms,
+          reals_of_old_events_are_written_as_the_example_code_does,
           parse_gives_each_fault_its_name, depth_limit_is_kept_exactly,
           destroying_the_pool_releases_documents_and_children_survive_in_containers,
           getters_answer_wrong_types_with_the_fallback, uncanonical_numbers_are_found_at_any_depth,

@@ -126,13 +126,13 @@ static char *put_third_party_invite(char *q, mx_slice_t value, apr_pool_t *pool)
     return q;
 }
 
-/** The content cut down to what its type keeps. */
+/** The content cut down to what its type keeps; nothing of what is no object. */
 static char *put_content(char *q, const mx_room_version_t *v, mx_slice_t type, mx_slice_t content, apr_pool_t *pool)
 {
     mx_json_scan_t scan;
     char *first;
     int i;
-    mx_json_scan_trusted(&scan, content, pool);
+    mx_json_scan_trusted(&scan, *content.p == '{' ? content : MX_SLICE_LIT("{}"), pool);
     *q++ = '{';
     first = q;
     for (i = 0; i < scan.nmembers; i++) {
@@ -157,7 +157,7 @@ static mx_slice_t raw_type(const mx_json_scan_t *scan)
 mx_slice_t mx_redact_scan(const mx_room_version_t *version, const mx_json_scan_t *scan, int without_signatures, apr_pool_t *pool)
 {
     mx_slice_t type = raw_type(scan);
-    apr_size_t bytes = 2;
+    apr_size_t bytes = 4;            /* two pairs of braces */
     char *out, *q, *first;
     int i;
     for (i = 0; i < scan->nmembers; i++)

@@ -265,13 +265,20 @@ def dag_differences(room, got):
             return [f"event {n}: id {event_id} for {room.order[n]}"]
         if bool(rest[0]) != bool(room.verdicts[event_id]):
             wrong.append(f"event {n}: engine {rest[0] or 'allowed'} - synapse {room.verdicts[event_id] or 'allowed'}")
-        if len(rest) > 1 and rest[1] != sorted(room.before[event_id].values()):
-            wrong.append(f"event {n}: the state before it differs")
+        if len(rest) > 1:
+            wrong += state_difference(room, f"the state before event {n}", rest[1], room.before[event_id])
         if wrong:
             return wrong
-    if got["state"] != sorted(room.state_at(room.tips).values()):
-        wrong.append("the last state differs")
-    return wrong
+    return state_difference(room, "the last state", got["state"], room.state_at(room.tips))
+
+
+def state_difference(room, what, ours, theirs):
+    if ours == sorted(theirs.values()):
+        return []
+    only_ours, only_theirs = set(ours) - set(theirs.values()), set(theirs.values()) - set(ours)
+    named = [sorted(room.store.events[i].type + "|" + room.store.events[i].get_state_key() for i in ids)
+             for ids in (only_ours, only_theirs)]
+    return [f"{what}: engine alone {named[0]}, synapse alone {named[1]}"]
 
 
 class Replay(generate.Room):
@@ -280,6 +287,7 @@ class Replay(generate.Room):
     def __init__(self, name, pdus, redacted=()):
         self.rng, self.name, self.store = random.Random(1), name, synapse.Store()
         self.pdus, self.order, self.after, self.verdicts, self.before, self.redacted, self.tips = [], [], {}, {}, {}, [], []
+        self.pdu_by_id, self.met = {}, {}
         self.room_id = pdus[0].get("room_id", "")
         for n, p in enumerate(pdus):
             plain = [r[0] if isinstance(r, list) else r for r in p["prev_events"] + p["auth_events"]]
@@ -355,9 +363,15 @@ def replay(engine, path, score):
         score.differ({**case, "wrong": [f"{path.name}: {wrong or 'Synapse agrees by now'}"]})
 
 
+def replay_all(engine, rng, count, score):
+    for path in sorted((pathlib.Path(__file__).parent / "cases").glob("*.json")):
+        replay(engine, path, score)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--engine", required=True)
+    parser.add_argument("--part", choices=["cases", "pdus", "decisions", "rooms"], help="one part instead of all")
     parser.add_argument("--seed", type=int, default=0, help="0: a new one")
     parser.add_argument("--events", type=int, default=5000)
     parser.add_argument("--dags", type=int, default=300)
@@ -365,15 +379,12 @@ def main():
     options = parser.parse_args()
     seed = options.seed or random.SystemRandom().randrange(1, 2**31)
     print(f"seed {seed}", flush=True)
-    engine, failed = Engine(options.engine), 0
-    parts = [("PDUs", events, options.events), ("decisions", decisions, options.events), ("rooms", dags, options.dags)]
-    folder = pathlib.Path(__file__).parent / "cases"
-    score = Score(None)
-    for path in sorted(folder.glob("*.json")):
-        replay(engine, path, score)
-    print(f"cases: {score.checked} replayed, {score.differences} differences")
-    failed += score.differences
-    for what, run, count in parts:
+    engine = Engine(options.engine)
+    parts = {"cases": (replay_all, 0), "pdus": (events, options.events), "decisions": (decisions, options.events),
+             "rooms": (dags, options.dags)}
+    failed = 0
+    for what in [options.part] if options.part else parts:
+        run, count = parts[what]
         score, start = Score(options.cases), time.monotonic()
         extra = run(engine, random.Random(f"{seed} {what}"), count, score)
         print(f"{what}: {score.checked} compared{f' of {extra} events' if extra else ''}, {score.differences} differences, "
@@ -382,8 +393,8 @@ def main():
             print(f"    the specification against Synapse, {times} times: {cite}")
         for kind, times in sorted(score.kinds.items(), key=lambda item: -item[1])[:40]:
             print(f"    differs {times} times: {kind}")
-        failed += score.differences
         sys.stdout.flush()
+        failed += score.differences
     return 1 if failed else 0
 
 

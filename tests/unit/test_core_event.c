@@ -183,6 +183,18 @@ START_TEST(a_redacted_event_keeps_its_id)
 }
 END_TEST
 
+START_TEST(redaction_leaves_nothing_of_a_content_that_is_no_object)
+{
+    static const char *const contents[] = { "\"x\"", "5", "[1]", "null", "\"\"" };
+    int i;
+    for (i = 0; i < UNIT_COUNT(contents); i++) {
+        const char *pdu = apr_psprintf(pool, "{\"content\":%s,\"depth\":1,\"type\":\"m.room.create\"}", contents[i]);
+        ck_assert_str_eq(text_of(mx_event_redact(version("11"), mx_slice_str(pdu), pool)),
+                         "{\"content\":{},\"depth\":1,\"type\":\"m.room.create\"}");
+    }
+}
+END_TEST
+
 /* Rooms v3, v4: event ids. */
 START_TEST(event_ids_have_their_versions_alphabet)
 {
@@ -577,6 +589,7 @@ END_TEST
 UNIT_MAIN("core_event", spec_json_signing_examples_hold, spec_event_signing_examples_hold,
           built_events_are_canonical_and_read_back_the_same,
           signing_does_not_change_the_id_and_a_second_signature_joins_the_first, a_redacted_event_keeps_its_id,
+          redaction_leaves_nothing_of_a_content_that_is_no_object,
           event_ids_have_their_versions_alphabet, ids_are_those_of_an_independent_computation,
           a_version_12_create_event_names_its_room, events_past_the_limits_are_not_built,
           foreign_events_are_cleaned_of_what_is_not_theirs, malformed_foreign_events_are_refused,

@@ -2,6 +2,8 @@
 /* Authorization rules on m.room.member. Rooms vN: authorization rules, the rule "If type is m.room.member". */
 #include "core/auth_private.h"
 
+#include "core/ident.h"
+
 /** What the membership rules ask for, read once. */
 typedef struct change_t {
     const mx_auth_check_t *c;
@@ -129,6 +131,13 @@ static const struct {
     { "ban", rule_ban }, { "invite", rule_invite }, { "join", rule_join }, { "knock", rule_knock }, { "leave", rule_leave },
 };
 
+/** Rooms v8, rule 4.2, as far as it needs no keys: what names no user names no server that could have signed. */
+static int authoriser_ok(const mx_auth_check_t *c, const mx_json_t *content)
+{
+    const mx_json_t *user = mx_json_get(content, "join_authorised_via_users_server");
+    return !user || !c->event->version->restricted_join || mx_ident_is_user_id(mx_json_str(user));
+}
+
 const mx_error_t *mx_auth_rule_member(const mx_auth_check_t *c)
 {
     change_t ch = { .c = c, .content = mx_event_content(c->event), .target = c->event->state_key };
@@ -136,6 +145,8 @@ const mx_error_t *mx_auth_rule_member(const mx_auth_check_t *c)
     apr_size_t i;
     if (!ch.target || !membership)
         return mx_auth_refuse(c, "A membership event needs a state_key and a membership.");
+    if (!authoriser_ok(c, ch.content))
+        return mx_auth_refuse(c, "join_authorised_via_users_server names no user.");
     ch.join_rule = join_rule(c);
     ch.sender_now = mx_auth_membership(c, c->event->sender);
     ch.target_now = mx_auth_membership(c, ch.target);

@@ -284,8 +284,9 @@ def state_difference(room, what, ours, theirs):
 class Replay(generate.Room):
     """A room made anew from some PDUs of another; what refers to the missing ones is left out too."""
 
-    def __init__(self, name, pdus, redacted=()):
+    def __init__(self, name, pdus, redacted=(), includes_state=False):
         self.rng, self.name, self.store = random.Random(1), name, synapse.Store()
+        self.store.includes_state = includes_state
         self.pdus, self.order, self.after, self.verdicts, self.before, self.redacted, self.tips = [], [], {}, {}, {}, [], []
         self.pdu_by_id, self.met = {}, {}
         self.room_id = pdus[0].get("room_id", "")
@@ -296,9 +297,9 @@ class Replay(generate.Room):
                 self.receive(p, self.state_at(prevs), prevs, n in redacted)
 
 
-def replay_differences(engine, name, pdus, redacted):
+def replay_differences(engine, name, pdus, redacted, includes_state=False):
     try:
-        room = Replay(name, pdus, redacted)
+        room = Replay(name, pdus, redacted, includes_state)
         return room, dag_differences(room, engine.ask([dag_question(room)])[0])
     except synapse.Broken:
         return None, []
@@ -355,7 +356,7 @@ def replay(engine, path, score):
         got = engine.ask([question(case["version"], case["event"], case["state"])])[0]
         wrong, ours = decision_differences(case["version"], case["event"], case["state"], got), got["refused"]
     else:
-        room, wrong = replay_differences(engine, case["version"], case["pdus"], case["redacted"])
+        room, wrong = replay_differences(engine, case["version"], case["pdus"], case["redacted"], case.get("includes_state", False))
         ours = ""
     if "allowed" in case and case["allowed"] == bool(ours):
         score.differ({**case, "wrong": [f"{path.name}: the engine says {ours or 'allowed'}"]})

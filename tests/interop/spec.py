@@ -65,6 +65,8 @@ def of_decision(name, event, state, got, theirs):
             return "Rooms, rule on m.federate: only the sender's domain is compared, not the target's"
         if "Invalid ID" in theirs and target is None:
             return "Rooms, rule on m.room.member: the state_key need not be a user id"
+    if int(name) >= 8 and "join_authorised_via_users_server names no user" in got["refused"]:
+        return "Rooms v8, rule 4.2: what is no user id cannot have signed, whatever the membership"
     if event["type"] == "m.room.power_levels" and event.get("state_key") != "" and "power level" in got["refused"]:
         return "Rooms, rules on m.room.power_levels: the previous m.room.power_levels event in the room is the one that counts"
     return None
@@ -75,4 +77,7 @@ def of_dag(room, wrong):
     found = re.search(r"engine alone \[\], synapse alone (\[.*\])", wrong[0])
     if room.name == "1" and found and not any(k.split("|")[0] in AUTH_TYPES for k in ast.literal_eval(found.group(1))):
         return "Rooms v1, state resolution: an event that passes authentication is picked; Synapse takes one though none passes"
+    found = re.match(r"event (\d+): engine The sender may not redact that event. - synapse allowed", wrong[0])
+    if found and int(found.group(1)) in room.redacted:
+        return "Rooms v1, rule 11: a redaction that does not say of what passes by the redact level alone"
     return None

@@ -94,7 +94,11 @@ def refused(event, state):
 
 
 class Store:
-    """Events of one room."""
+    """
+    Events of one room. Synapse works the auth difference out in its database, so it is ours here, by the specification: an event is
+    not in its own auth chain (Rooms v2, auth chain). Synapse's SQL counts the events of a state as reached (`includes_state`).
+    """
+    includes_state = False
 
     def __init__(self):
         self.events = {}
@@ -114,7 +118,7 @@ class Store:
     async def get_auth_chain_difference(self, room_id, state_sets, conflicted_state, additional):
         chains = []
         for state in state_sets:
-            chain = set(state)
+            chain = set(state) if self.includes_state else set()
             for event_id in state:
                 chain |= self.chains[event_id]
             chains.append(chain)

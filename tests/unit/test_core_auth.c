@@ -277,6 +277,30 @@ START_TEST(restricted_joins_need_a_member_who_may_invite)
 }
 END_TEST
 
+/* Rooms v8, rule 4.2: no server can have signed for what is no user id, whatever the membership. */
+START_TEST(join_authorised_via_users_server_must_name_a_user_from_version_8_on)
+{
+    static const struct {
+        const char *membership, *value;
+        int allowed;
+    } cases[] = {
+        { "join", "\"@creator:h\"", 1 }, { "join", "\"nobody\"", 0 }, { "join", "5", 0 }, { "join", "null", 0 },
+        { "leave", "\"@creator:h\"", 1 }, { "leave", "\"@creator\"", 0 }, { "leave", "[]", 0 },
+    };
+    int v, i;
+    for (v = 1; v <= 12; v++) {
+        room_t *room = room_new(apr_itoa(pool, v), NULL);
+        room_add(room, "@creator:h", "m.room.join_rules", "", "{\"join_rule\":\"public\"}");
+        room_member(room, "@a:h", "@a:h", "join");
+        for (i = 0; i < UNIT_COUNT(cases); i++)
+            check(room, room_event(room, "@a:h", "m.room.member", "@a:h",
+                                   apr_psprintf(pool, "{\"membership\":\"%s\",\"join_authorised_via_users_server\":%s}",
+                                                cases[i].membership, cases[i].value)),
+                  v < 8 || cases[i].allowed, cases[i].value);
+    }
+}
+END_TEST
+
 /* Rule "invite with third_party_invite". */
 START_TEST(third_party_invites_need_token_sender_and_signature)
 {
@@ -603,6 +627,7 @@ UNIT_MAIN("core_auth", create_events_are_checked_by_their_version, create_events
           events_of_another_or_no_room_are_refused, unfederated_rooms_take_only_their_own_server,
           membership_changes_follow_the_table, lifting_a_ban_needs_the_ban_level_too, membership_events_need_state_key_and_membership,
           the_first_join_is_the_creators_alone, restricted_joins_need_a_member_who_may_invite,
+          join_authorised_via_users_server_must_name_a_user_from_version_8_on,
           third_party_invites_need_token_sender_and_signature, sending_needs_membership_and_level,
           without_power_levels_the_creator_rules, power_level_changes_follow_the_table,
           version_12_creators_stand_above_all_numbers, aliases_are_special_up_to_version_5,

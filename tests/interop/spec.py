@@ -11,6 +11,7 @@ import synapse_side as synapse
 AUTH_TYPES = {"m.room.power_levels", "m.room.join_rules", "m.room.member"}
 SYNAPSE_UNHASHED = {"age_ts", "outlier", "destinations"}
 MAX_BYTES = 65536
+NO_TARGET = "Rooms v1, rule 11: a redaction that does not say of what passes by the redact level alone"
 FIELDS = "Rooms, event format: "
 
 
@@ -65,6 +66,8 @@ def of_decision(name, event, state, got, theirs):
             return "Rooms, rule on m.federate: only the sender's domain is compared, not the target's"
         if "Invalid ID" in theirs and target is None:
             return "Rooms, rule on m.room.member: the state_key need not be a user id"
+    if int(name) < 3 and event["type"] == "m.room.redaction" and not isinstance(event.get("redacts"), str) and got["refused"]:
+        return NO_TARGET
     if int(name) >= 8 and "join_authorised_via_users_server names no user" in got["refused"]:
         return "Rooms v8, rule 4.2: what is no user id cannot have signed, whatever the membership"
     if event["type"] == "m.room.power_levels" and event.get("state_key") != "" and "power level" in got["refused"]:
@@ -79,5 +82,5 @@ def of_dag(room, wrong):
         return "Rooms v1, state resolution: an event that passes authentication is picked; Synapse takes one though none passes"
     found = re.match(r"event (\d+): engine The sender may not redact that event. - synapse allowed", wrong[0])
     if found and int(found.group(1)) in room.redacted:
-        return "Rooms v1, rule 11: a redaction that does not say of what passes by the redact level alone"
+        return NO_TARGET
     return None

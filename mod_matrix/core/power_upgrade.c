@@ -60,7 +60,7 @@ static mx_json_t *copy_map(const mx_power_upgrade_t *up, const char *name, const
     apr_int64_t level;
     void *it = NULL;
     while (mx_json_is(map, MX_JSON_OBJECT) && mx_json_next(map, &it, &key, &value)) {
-        if (read_level(&level, up, value) && (!users || may_be_listed(up, key)))
+        if (mx_json_get(map, key) == value && read_level(&level, up, value) && (!users || may_be_listed(up, key)))
             mx_json_set_int(out, key, level);
     }
     return out;
@@ -74,6 +74,8 @@ static mx_json_t *copy_levels(const mx_power_upgrade_t *up, apr_pool_t *pool)
     apr_int64_t level;
     void *it = NULL;
     while (up->old_levels && mx_json_next(up->old_levels, &it, &key, &value)) {
+        if (mx_json_get(up->old_levels, key) != value)
+            continue;                /* the key holds U+0000 behind what we see of it */
         if (is_among(key, map_keys, COUNT(map_keys)))
             mx_json_set(out, key, copy_map(up, key, value, pool));
         else if (!is_among(key, level_keys, COUNT(level_keys))) {

@@ -123,14 +123,15 @@ static void check_silence(room_t *room, apr_pool_t *pool)
 static void fuzz_one(const char *p, apr_size_t len, apr_pool_t *pool)
 {
     const mx_room_version_t *version, *to;
-    mx_json_t *levels, *next;
+    mx_json_t *levels, *next, *create;
     room_t room;
     if (!len || mx_json_parse(&levels, NULL, p + 1, len - 1, NULL, pool) != MX_JSON_OK || !mx_json_is(levels, MX_JSON_OBJECT))
         return;
     version = mx_room_version_at((unsigned char)*p % 12);
     to = mx_room_version_at((unsigned char)*p / 12 % 12);
     next = mx_json_get(levels, "next");
-    if (!make_room(&room, version, mx_json_is(mx_json_get(levels, "create"), MX_JSON_OBJECT) ? mx_json_get(levels, "create") : NULL, CREATOR, pool))
+    create = mx_json_get(levels, "create");
+    if (!make_room(&room, version, mx_json_is(create, MX_JSON_OBJECT) ? create : NULL, CREATOR, pool))
         return;
     room.levels = event(version, room.create->room_id, CREATOR, "m.room.power_levels", "", levels, pool);
     if (!room.levels)

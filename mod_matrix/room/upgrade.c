@@ -8,6 +8,7 @@
 #include "store/directory.h"
 
 #define CANONICAL_ALIAS "m.room.canonical_alias"
+#define TOMBSTONE "m.room.tombstone"
 
 void mx_room_upgrade_log(mx_server_t *server, const char *room_id, const char *what, const mx_error_t *err)
 {
@@ -50,7 +51,7 @@ static const mx_error_t *check_power(const mx_room_upgrade_t *up)
         return mx_error_make(up->pool, MX_E_FORBIDDEN, "You are not a member of %s.", up->old->room_id);
     if (!err)
         err = mx_room_power(&power, up->server, up->old, up->pool);
-    if (!err && mx_power_user(power, up->who->user_id) < mx_power_event(power, "m.room.tombstone", 1))
+    if (!err && mx_power_user(power, up->who->user_id) < mx_power_event(power, TOMBSTONE, 1))
         err = mx_error_make(up->pool, MX_E_FORBIDDEN, "Your power level in %s is too low to upgrade it.", up->old->room_id);
     return err;
 }
@@ -71,6 +72,8 @@ static const mx_error_t *prepare(mx_room_upgrade_t *up, const char *room_id, con
         err = mx_room_state_get(&up->create, up->server, up->old, "m.room.create", "", up->pool);
     if (!err)
         err = mx_room_state_get(&up->levels, up->server, up->old, "m.room.power_levels", "", up->pool);
+    if (!err)
+        err = mx_room_state_get(&up->tombstone, up->server, up->old, TOMBSTONE, "", up->pool);
     return err ? err : mx_room_upgrade_load(up);
 }
 
@@ -93,13 +96,26 @@ static const mx_error_t *make_room(mx_room_upgrade_t *up)
 
 /* ---- the old room ---- */
 
+/** Refuses if somebody else has upgraded the room meanwhile: aliases and members would go there, the tombstone elsewhere. */
+static const mx_error_t *check_first(const mx_room_upgrade_t *up)
+{
+    const mx_event_t *now = NULL;
+    mx_room_t *room = NULL;
+    const mx_error_t *err = mx_room_get(&room, up->server, up->old->room_id, 1, up->pool);
+    if (!err)
+        err = mx_room_state_get(&now, up->server, room, TOMBSTONE, "", up->pool);
+    if (!err && now && (!up->tombstone || !mx_str_eq(now->event_id, up->tombstone->event_id)))
+        err = mx_error_make_status(up->pool, MX_E_UNKNOWN, 400, "%s has just been upgraded by somebody else.", up->old->room_id);
+    return err;
+}
+
 /** The tombstone, and the levels with it if the user may set them. */
 static const mx_error_t *close_old(const mx_room_upgrade_t *up)
 {
     mx_json_t *content = mx_json_new_object(up->pool),
               *levels = mx_power_silence(up->create, up->levels ? mx_event_content(up->levels) : NULL, up->pool);
     mx_room_draft_t drafts[] = {
-        { .sender = up->who->user_id, .type = "m.room.tombstone", .state_key = "", .content = content },
+        { .sender = up->who->user_id, .type = TOMBSTONE, .state_key = "", .content = content },
         { .sender = up->who->user_id, .type = "m.room.power_levels", .state_key = "", .content = levels },
     };
     const char *ids[2];
@@ -192,6 +208,8 @@ const mx_error_t *mx_room_upgrade(const char **proom_id, mx_server_t *server, co
         err = make_room(&up);
     if (!err)
         err = mx_room_get(&room, server, up.room_id, 0, pool);
+    if (!err)
+        err = check_first(&up);
     if (!err)
         err = close_old(&up);
     if (err)

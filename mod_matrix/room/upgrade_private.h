@@ -15,6 +15,7 @@ typedef struct mx_room_upgrade_t {
     const mx_who_t *who;
     mx_room_t *old;
     const mx_event_t *create, *levels;       /* of the old room; levels may be NULL */
+    const mx_event_t *tombstone;             /* that the old room had before, or NULL */
     const mx_room_version_t *version;        /* of the new one */
     const mx_json_t *creators;               /* additional ones, each once; NULL: none */
     const mx_event_t **state; int nstate;    /* what is carried over, with m.space.child of a space */

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """CS-API: POST /rooms/{roomId}/upgrade, and what follows an upgrade. CS-API: room upgrades, server behaviour."""
+import concurrent.futures
+
 import pytest
 
 from harness import quote
@@ -395,3 +397,15 @@ def test_room_upgrades_026_the_new_room_is_whole_before_the_old_one_ends(server,
     assert all(room != new for room, _ in rows[tombstone:])
     assert [type for room, type in rows if room == new][:2] == ["m.room.create", "m.room.member"]
     assert timeline(user, new)[-1]["type"] == "m.room.power_levels"
+
+
+def test_room_upgrades_027_of_many_at_once_the_members_and_aliases_go_to_one(server, user):
+    """Whoever is told of a new room is told of one; where two were faster than the check the last tombstone is what counts."""
+    name = server.unused_name("race")
+    old = user.create_room(room_version="11", room_alias_name=name)
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        replies = list(pool.map(lambda _: user.call("POST", room_path(old, "upgrade"), {"new_version": "12"}, status=None), range(6)))
+    made = [r["replacement_room"] for r in replies if r.status_code == 200]
+    assert made and all(r.status_code in (200, 400) for r in replies)
+    assert user.get_state(old, "m.room.tombstone")["replacement_room"] in made
+    assert user.call("GET", f"{V3}/directory/room/{quote(f'#{name}:{server.server_name}')}")["room_id"] in made

@@ -80,6 +80,8 @@ const mx_error_t *mx_event_sign(mx_event_t *event, const char *server_name, cons
 
 /** "$…" of the reference hash (room versions 3 and on) of a canonical PDU. */
 const mx_error_t *mx_event_id_compute(const char **pid, const mx_room_version_t *version, const mx_json_scan_t *scan, apr_pool_t *pool);
+/** The reference hash of an event of any version, unpadded base64, in `pool`. SS-API: calculating the reference hash. */
+const char *mx_event_reference_hash(const mx_event_t *event, apr_pool_t *pool);
 /** 1 if hashes.sha256 is that of the content. */
 int mx_event_content_hash_ok(const mx_event_t *event);
 

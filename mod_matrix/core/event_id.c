@@ -20,6 +20,14 @@ const mx_error_t *mx_event_id_compute(const char **pid, const mx_room_version_t 
     return NULL;
 }
 
+const char *mx_event_reference_hash(const mx_event_t *event, apr_pool_t *pool)
+{
+    unsigned char hash[MX_SHA256_BYTES];
+    mx_slice_t redacted = mx_redact_scan(event->version, &event->scan, 1, pool);
+    mx_sha256(hash, redacted.p, redacted.len);
+    return mx_base64_encode(MX_BASE64_STD, hash, sizeof(hash), pool);
+}
+
 /** The event without hashes, signatures and unsigned: what the content hash covers. */
 static mx_slice_t hashed_text(const mx_event_t *event)
 {

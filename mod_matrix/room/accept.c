@@ -197,6 +197,7 @@ typedef struct adding_t {
     mx_event_t *event;
     mx_persist_event_t row;
     mx_room_current_t replaced;          /* of a state event */
+    const mx_event_t *auth[MX_AUTH_KEYS_MAX];
 } adding_t;
 
 /** SS-API: auth events selection. */
@@ -213,6 +214,7 @@ static const mx_error_t *choose_auth_events(const char **ids, int *pn, adding_t 
         if (!found.event)
             continue;
         a->row.auth[a->row.nauth++] = found.nid;
+        a->auth[*pn] = found.event;
         ids[(*pn)++] = found.event->event_id;
     }
     return NULL;
@@ -254,6 +256,8 @@ static const mx_error_t *build(adding_t *a)
                               .auth_events = auth_ids,
                               .origin = b->server->name};
     const mx_error_t *err = choose_auth_events(auth_ids, &draft.nauth, a);
+    if (!err)
+        err = mx_room_accept_hashes(&draft, b, a->auth, a->item->pool);
     return err ? err : mx_event_build(&a->event, &draft, a->item->pool);
 }
 

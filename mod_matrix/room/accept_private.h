@@ -37,4 +37,11 @@ struct mx_room_accept_t {
 /** The scope of a transaction id as the database has it: a device may use one id in two rooms. */
 const char *mx_room_accept_txn_scope(apr_int64_t room_nid, const char *scope, apr_pool_t *pool);
 
+/**
+ * Fills the reference hashes of the draft's previous events and of `auth`, its auth events in their order, where the version
+ * wants them; else does nothing. A head that is not of the batch costs a query.
+ */
+const mx_error_t *mx_room_accept_hashes(mx_event_draft_t *draft, const mx_room_accept_t *batch,
+                                        const mx_event_t *const *auth, apr_pool_t *pool);
+
 #endif

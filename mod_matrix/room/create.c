@@ -109,22 +109,34 @@ static const mx_error_t *check_alias(mx_room_wish_t *wish, const mx_server_t *se
     return NULL;
 }
 
-static const mx_error_t *check_creation_content(const mx_json_t *content, apr_pool_t *pool)
+/** CS-API: m.room.create: versions without additional creators do not look at the member. */
+const mx_error_t *mx_room_create_check_creators(const mx_json_t *creators, const char *name, apr_pool_t *pool)
 {
-    const mx_json_t *creators = mx_json_get(content, "additional_creators"), *value;
     apr_size_t i;
+
+    if (creators && !mx_json_is(creators, MX_JSON_ARRAY))
+        return bad_json(name, "a list", pool);
+    if (mx_json_len(creators) > MX_ROOM_CREATORS_MAX)
+        return mx_error_make(pool, MX_E_TOO_LARGE, "%s may hold at most %d users.", name, MX_ROOM_CREATORS_MAX);
+    for (i = 0; i < mx_json_len(creators); i++) {
+        if (!mx_ident_is_user_id(mx_json_str(mx_json_at(creators, i))))
+            return bad_json(name, "a list of user ids", pool);
+    }
+    return NULL;
+}
+
+static const mx_error_t *check_creation_content(const mx_room_wish_t *wish, apr_pool_t *pool)
+{
+    const mx_json_t *content = wish->creation_content, *value;
 
     if ((value = mx_json_get(content, "type")) && !mx_json_is(value, MX_JSON_STRING))
         return bad_json("creation_content.type", "a string", pool);
     if ((value = mx_json_get(content, "m.federate")) && !mx_json_is(value, MX_JSON_BOOL))
         return bad_json("creation_content.m.federate", "true or false", pool);
-    if (creators && !mx_json_is(creators, MX_JSON_ARRAY))
-        return bad_json("creation_content.additional_creators", "a list", pool);
-    for (i = 0; i < mx_json_len(creators); i++) {
-        if (!mx_ident_is_user_id(mx_json_str(mx_json_at(creators, i))))
-            return bad_json("creation_content.additional_creators", "a list of user ids", pool);
-    }
-    return NULL;
+    if (!wish->version->privileged_creators)
+        return NULL;
+    return mx_room_create_check_creators(mx_json_get(content, "additional_creators"),
+                                         "creation_content.additional_creators", pool);
 }
 
 /** NULL if every member of the object is a whole number. */
@@ -241,7 +253,7 @@ static const mx_error_t *read_wish(mx_room_wish_t *wish, mx_server_t *server, co
     if (!err) err = check_words(wish, pool);
     if (!err) err = check_version(wish, server, pool);
     if (!err) err = check_alias(wish, server, pool);
-    if (!err) err = check_creation_content(wish->creation_content, pool);
+    if (!err) err = check_creation_content(wish, pool);
     if (!err) err = check_power_override(wish->power_override, pool);
     if (!err) err = check_initial_state(wish->initial_state, pool);
     if (!err && (mx_json_has_uncanonical_number(body)))

@@ -7,11 +7,6 @@
 /** Events that the server adds by itself: create, member, power levels, alias, three of the preset, name, topic. */
 #define OWN_EVENTS 9
 
-/** Power levels of a new room. */
-#define LEVEL_ADMIN 100
-#define LEVEL_MODERATOR 50
-#define LEVEL_ABOVE_ADMIN 150   /* m.room.tombstone where creators stand above all levels */
-
 /** A list of drafts under way. */
 typedef struct building_t {
     mx_server_t *server;
@@ -104,9 +99,9 @@ static mx_json_t *power_users(const building_t *b)
     /* creators above all levels may not be listed */
     if (b->wish->version->privileged_creators)
         return users;
-    mx_json_set_int(users, b->creator, LEVEL_ADMIN);
+    mx_json_set_int(users, b->creator, MX_ROOM_LEVEL_ADMIN);
     for (i = 0; b->wish->preset == MX_PRESET_TRUSTED && i < b->wish->ninvitees; i++)
-        mx_json_set_int(users, b->wish->invitees[i], LEVEL_ADMIN);
+        mx_json_set_int(users, b->wish->invitees[i], MX_ROOM_LEVEL_ADMIN);
     return users;
 }
 
@@ -119,12 +114,26 @@ static mx_json_t *power_events(const building_t *b)
     apr_size_t i;
 
     for (i = 0; i < sizeof(moderator) / sizeof(moderator[0]); i++)
-        mx_json_set_int(events, moderator[i], LEVEL_MODERATOR);
+        mx_json_set_int(events, moderator[i], MX_ROOM_LEVEL_MODERATOR);
     for (i = 0; i < sizeof(admin) / sizeof(admin[0]); i++)
-        mx_json_set_int(events, admin[i], LEVEL_ADMIN);
+        mx_json_set_int(events, admin[i], MX_ROOM_LEVEL_ADMIN);
     mx_json_set_int(events, "m.room.tombstone",
-                    b->wish->version->privileged_creators ? LEVEL_ABOVE_ADMIN : LEVEL_ADMIN);
+                    b->wish->version->privileged_creators ? MX_ROOM_LEVEL_ABOVE_ADMIN : MX_ROOM_LEVEL_ADMIN);
     return events;
+}
+
+/** An override of `events` that says nothing of m.room.tombstone leaves it above state_default, where creators are. */
+static void keep_tombstone(const building_t *b, mx_json_t *content)
+{
+    mx_json_t *events = mx_json_get(content, "events");
+    apr_int64_t least = mx_json_get_int(content, "state_default", MX_ROOM_LEVEL_MODERATOR);
+
+    if (!b->wish->version->privileged_creators || mx_json_get(events, "m.room.tombstone"))
+        return;
+    events = mx_json_copy(b->pool, events);
+    mx_json_set_int(events, "m.room.tombstone",
+                    least < MX_ROOM_LEVEL_ABOVE_ADMIN ? MX_ROOM_LEVEL_ABOVE_ADMIN : least + 1);
+    mx_json_set(content, "events", events);
 }
 
 /** The defaults, with the override's members in their place. */
@@ -138,13 +147,14 @@ static void add_power_levels(building_t *b)
     mx_json_set_int(content, "users_default", 0);
     mx_json_set(content, "events", power_events(b));
     mx_json_set_int(content, "events_default", 0);
-    mx_json_set_int(content, "state_default", LEVEL_MODERATOR);
-    mx_json_set_int(content, "ban", LEVEL_MODERATOR);
-    mx_json_set_int(content, "kick", LEVEL_MODERATOR);
-    mx_json_set_int(content, "redact", LEVEL_MODERATOR);
-    mx_json_set_int(content, "invite", b->wish->preset == MX_PRESET_PUBLIC ? LEVEL_MODERATOR : 0);
+    mx_json_set_int(content, "state_default", MX_ROOM_LEVEL_MODERATOR);
+    mx_json_set_int(content, "ban", MX_ROOM_LEVEL_MODERATOR);
+    mx_json_set_int(content, "kick", MX_ROOM_LEVEL_MODERATOR);
+    mx_json_set_int(content, "redact", MX_ROOM_LEVEL_MODERATOR);
+    mx_json_set_int(content, "invite", b->wish->preset == MX_PRESET_PUBLIC ? MX_ROOM_LEVEL_MODERATOR : 0);
     while (b->wish->power_override && mx_json_next(b->wish->power_override, &it, &key, &value))
         mx_json_set(content, key, value);
+    keep_tombstone(b, content);
     add(b, "m.room.power_levels", "", content);
 }
 

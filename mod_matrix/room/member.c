@@ -4,6 +4,7 @@
 
 #include "core/ident.h"
 #include "core/power.h"
+#include "room/upgrade.h"
 #include "store/member_list.h"
 #include "user/user.h"
 
@@ -210,6 +211,8 @@ const mx_error_t *mx_room_member_change(mx_server_t *server, const char *room_id
         err = prepare[change->action](&c);
     if (!err && c.content)
         err = send_member(&c);
+    if (!err && c.content && change->action == MX_ROOM_JOIN)
+        mx_room_upgrade_joined(server, c.room, change->target, pool);
     return err;
 }
 

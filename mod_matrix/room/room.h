@@ -60,6 +60,9 @@ typedef struct mx_room_draft_t {
     const char *txn_id, *txn_scope;
 } mx_room_draft_t;
 
+/** Drafts of one call of mx_room_send() or mx_room_begin(). */
+#define MX_ROOM_DRAFTS_MAX 150
+
 /**
  * Builds, authorises, signs and stores the drafts, one after the other on top of the room, in ONE transaction: all or
  * none. Plain sends into one room combine with those of other threads. A known (device, txn_id, scope) gives the id of

@@ -19,7 +19,6 @@
 /* Rounds of building and storing. Each lost one means that another child won; who changes state takes longer to build and so
    loses more often than who only talks. Past it: 503. */
 #define ATTEMPTS_MAX 400
-#define DRAFTS_MAX 150                  /* of one call */
 
 typedef enum { WAITING, TAKEN, LEADS, DONE } waiter_state_e;
 
@@ -383,8 +382,8 @@ static const mx_error_t *prepare_all(mx_room_accept_item_t **pitems, mx_server_t
     mx_room_accept_item_t *items = apr_pcalloc(pool, sizeof(*items) * (apr_size_t)(n > 0 ? n : 1));
     const mx_error_t *err = NULL;
     int i;
-    if (n < 1 || n > DRAFTS_MAX)
-        return mx_error_make(pool, MX_E_INVALID_PARAM, "Between 1 and %d events can be sent at once.", DRAFTS_MAX);
+    if (n < 1 || n > MX_ROOM_DRAFTS_MAX)
+        return mx_error_make(pool, MX_E_INVALID_PARAM, "Between 1 and %d events can be sent at once.", MX_ROOM_DRAFTS_MAX);
     for (i = 0; !err && i < n; i++)
         err = mx_room_accept_prepare(&items[i], server, &drafts[i], pool);
     *pitems = items;

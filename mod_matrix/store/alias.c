@@ -88,3 +88,10 @@ apr_status_t mx_store_alias_of_room(const char ***paliases, int *pn, mx_store_t 
     *pn = n;
     return APR_SUCCESS;
 }
+
+MX_STMT(alias_move, "ll", "update room_alias set room_nid = $2::int8 where room_nid = $1::int8");
+
+apr_status_t mx_store_alias_move(mx_store_t *store, apr_int64_t from_nid, apr_int64_t to_nid, apr_pool_t *pool)
+{
+    return mx_store_run(NULL, store, pool, &alias_move, from_nid, to_nid);
+}

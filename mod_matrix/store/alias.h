@@ -24,4 +24,7 @@ apr_status_t mx_store_alias_delete(mx_store_t *store, const char *alias, apr_int
 apr_status_t mx_store_alias_of_room(const char ***paliases, int *pn, mx_store_t *store, apr_int64_t room_nid,
                                     apr_pool_t *pool);
 
+/** Every alias of one room becomes one of the other. */
+apr_status_t mx_store_alias_move(mx_store_t *store, apr_int64_t from_nid, apr_int64_t to_nid, apr_pool_t *pool);
+
 #endif

@@ -84,3 +84,12 @@ apr_status_t mx_store_directory_publish(mx_store_t *store, apr_int64_t room_nid,
 {
     return mx_store_run(NULL, store, pool, &directory_publish, room_nid, published);
 }
+
+MX_STMT(directory_move, "ll",
+        "update room set published = room_nid = $2::int8 where room_nid in ($1::int8, $2::int8)"
+        " and exists (select from room o where o.room_nid = $1::int8 and o.published)");
+
+apr_status_t mx_store_directory_move(mx_store_t *store, apr_int64_t from_nid, apr_int64_t to_nid, apr_pool_t *pool)
+{
+    return mx_store_run(NULL, store, pool, &directory_move, from_nid, to_nid);
+}

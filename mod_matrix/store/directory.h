@@ -27,4 +27,7 @@ apr_status_t mx_store_directory_is_published(int *ppublished, mx_store_t *store,
                                              apr_pool_t *pool);
 apr_status_t mx_store_directory_publish(mx_store_t *store, apr_int64_t room_nid, int published, apr_pool_t *pool);
 
+/** If the one room is listed, the other is instead. */
+apr_status_t mx_store_directory_move(mx_store_t *store, apr_int64_t from_nid, apr_int64_t to_nid, apr_pool_t *pool);
+
 #endif

@@ -81,6 +81,21 @@ apr_status_t mx_store_member_rooms(const char ***pids, int *pn, mx_store_t *stor
     return read_texts(pids, pn, rv, rows, pool);
 }
 
+MX_STMT(member_rooms_with, "llii",
+        "select r.room_id from member m join cur_state c on c.room_nid = m.room_nid and c.skey_nid = $2::int8"
+        " join room r on r.room_nid = m.room_nid"
+        " where m.user_nid = $1::int8 and m.membership = $3::int4 and m.local order by r.room_id limit $4::int4");
+
+apr_status_t mx_store_member_rooms_with(const char ***pids, int *pn, mx_store_t *store, apr_int64_t user_nid,
+                                        apr_int64_t skey_nid, int max, apr_pool_t *pool)
+{
+    mx_rows_t *rows = NULL;
+    apr_status_t rv =
+        mx_store_run(&rows, store, pool, &member_rooms_with, user_nid, skey_nid, (int)MX_MEMBERSHIP_JOIN, max);
+
+    return read_texts(pids, pn, rv, rows, pool);
+}
+
 MX_STMT(member_events, "li",
         "select " MX_EVENT_COLUMNS " from " MX_EVENT_FROM " join member m on m.nid = e.nid"
         " where m.room_nid = $1::int8 and (1 << m.membership) & $2::int4 <> 0 order by e.nid");

@@ -25,6 +25,9 @@ apr_status_t mx_store_member_chain(mx_event_row_t **prows, int *pn, mx_store_t *
 /** The room ids of a local user's rooms with that membership, sorted. */
 apr_status_t mx_store_member_rooms(const char ***pids, int *pn, mx_store_t *store, apr_int64_t user_nid,
                                    mx_membership_e membership, apr_pool_t *pool);
+/** Of the rooms a local user is joined to, those whose current state has the entry: at most `max` ids, sorted. */
+apr_status_t mx_store_member_rooms_with(const char ***pids, int *pn, mx_store_t *store, apr_int64_t user_nid,
+                                        apr_int64_t skey_nid, int max, apr_pool_t *pool);
 /** The current member events of a room, oldest first; bit (1 << mx_membership_e) of `memberships` picks. */
 apr_status_t mx_store_member_events(mx_event_row_t **prows, int *pn, mx_store_t *store, apr_int64_t room_nid,
                                     int memberships, apr_pool_t *pool);

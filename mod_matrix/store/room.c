@@ -126,3 +126,18 @@ apr_status_t mx_store_room_state(mx_event_row_t **prows, int *pn, apr_int64_t *p
     *psnap_nid = *pn ? mx_row_int(rows, 0, MX_EVENT_NCOLUMNS) : 0;
     return APR_SUCCESS;
 }
+
+MX_STMT(room_typed, "lS",
+        "select " MX_EVENT_COLUMNS " from cur_state c join skey k on k.skey_nid = c.skey_nid"
+        " join (" MX_EVENT_FROM ") on e.nid = c.nid where c.room_nid = $1::int8"
+        " and k.type_nid in (select type_nid from ev_type where type = any($2::text[])) order by e.nid");
+
+apr_status_t mx_store_room_typed(mx_event_row_t **prows, int *pn, mx_store_t *store, apr_int64_t nid,
+                                 const char *const *types, int ntypes, apr_pool_t *pool)
+{
+    mx_rows_t *rows = NULL;
+    apr_status_t rv = mx_store_run(&rows, store, pool, &room_typed, nid, types, ntypes);
+    if (rv == APR_SUCCESS)
+        *pn = mx_store_event_read_all(prows, rows, pool);
+    return rv;
+}

@@ -42,4 +42,8 @@ apr_status_t mx_store_room_entry(mx_room_entry_t *out, apr_int64_t *psnap_nid, a
 apr_status_t mx_store_room_state(mx_event_row_t **prows, int *pn, apr_int64_t *psnap_nid, mx_store_t *store,
                                  apr_int64_t nid, apr_pool_t *pool);
 
+/** The current state events of these types, whatever their state keys, oldest first. */
+apr_status_t mx_store_room_typed(mx_event_row_t **prows, int *pn, mx_store_t *store, apr_int64_t nid,
+                                 const char *const *types, int ntypes, apr_pool_t *pool);
+
 #endif

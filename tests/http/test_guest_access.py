@@ -71,3 +71,9 @@ def test_guest_access_004_guests_leave_when_they_may_no_longer_be_there(guests, 
     owner.put_state(room_id, "m.room.guest_access", {"guest_access": "forbidden"})
     assert membership(owner, room_id, guest.user_id) == "leave"
     assert membership(owner, room_id, member.user_id) == "join"
+
+
+def test_guest_access_005_guests_upgrade_no_rooms(guests, guest):
+    """CS-API: guest access: upgrading is not among what guests may do."""
+    guest.call("POST", room_path("!" + "A" * 43, "upgrade"), {"new_version": "12"}, status=403,
+               errcode="M_GUEST_ACCESS_FORBIDDEN")

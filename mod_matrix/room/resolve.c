@@ -1,175 +1,215 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The resolution of forks, first form: reads the states whole. Rooms v2: state resolution. */
-#include "room/resolve.h"
+/*
+ * Resolves forks: equal states and remembered ones at once, others over the room's auth DAG, loading what is disputed and what the
+ * rules ask for. Whole states are never loaded. Rooms v2: state resolution.
+ */
+#include "room/auth_dag.h"
+#include "room/resolve_private.h"
 
-#include "core/state_res.h"
 #include "store/resolve.h"
-#include "store/event_id.h"
 
-#include <apr_hash.h>
-#include <apr_tables.h>
 #include <stdlib.h>
 
-typedef struct run_t {
-    mx_server_t *server;
-    const mx_room_version_t *version;
-    const mx_room_resolve_input_t *inputs;
+#define DAGS_SHARE 8                  /* of MatrixCacheSize: one in so many bytes */
+#define EVENTS_SHARE 16
+#define RESULTS_SHARE 64
+#define EVENTS_OF_ROOM_SHARE 4        /* of the cache of events, or of one of its shards: one room's part */
+#define RESULT_BYTES 128              /* of an entry without its changes, roughly */
+#define RESULT_CHANGES_MAX 1024       /* a result with more is not kept in the child */
+
+apr_status_t mx_room_resolve_init(struct mx_room_state_t *state, mx_server_t *server)
+{
+    apr_size_t bytes = (apr_size_t)server->settings->cache_bytes;
+    struct mx_room_resolver_t *resolver = apr_pcalloc(server->pool, sizeof(*resolver));
+    resolver->dags = mx_cache_create("auth DAGs", bytes / DAGS_SHARE, mx_room_auth_dag_destroy, server->pool);
+    resolver->events = mx_cache_create("auth events", bytes / EVENTS_SHARE, mx_room_auth_event_destroy, server->pool);
+    resolver->results = mx_cache_create("resolutions", bytes / RESULTS_SHARE, mx_cache_value_destroy, server->pool);
+    resolver->events_max = bytes / EVENTS_SHARE;
+    state->resolver = resolver;
+    return APR_SUCCESS;
+}
+
+/* ---- what was resolved before ---- */
+
+typedef struct result_t {
+    apr_int64_t base;
     int n;
-    mx_state_list_t *states;
-    const mx_event_t *extra;
-    apr_hash_t *by_nid, *by_id;        /* event_t */
+    mx_state_item_t changes[];
+} result_t;
+
+typedef struct result_key_t {
+    unsigned char hash[MX_SHA256_BYTES];
+} result_key_t;
+
+static result_key_t result_key(apr_int64_t room_nid, const apr_int64_t *snaps, int n, apr_pool_t *pool)
+{
+    apr_int64_t *all = apr_palloc(pool, sizeof(*all) * (apr_size_t)(n + 1));
+    result_key_t key;
+    all[0] = room_nid;
+    memcpy(all + 1, snaps, sizeof(*snaps) * (apr_size_t)n);
+    mx_sha256(key.hash, all, sizeof(*all) * (apr_size_t)(n + 1));
+    return key;
+}
+
+static int recall_here(mx_room_resolved_t *out, mx_server_t *server, const result_key_t *key, apr_pool_t *pool)
+{
+    mx_cache_ref_t *ref;
+    const result_t *result = mx_cache_get(&ref, server->room->resolver->results, key, sizeof(*key));
+    if (!result)
+        return 0;
+    *out = (mx_room_resolved_t){ result->base, apr_pmemdup(pool, result->changes, sizeof(mx_state_item_t) * (apr_size_t)result->n), result->n };
+    mx_cache_put(ref);
+    return 1;
+}
+
+static void remember_here(mx_server_t *server, const result_key_t *key, const mx_room_resolved_t *resolved)
+{
+    apr_size_t bytes = sizeof(mx_state_item_t) * (apr_size_t)resolved->n;
+    result_t *result;
+    if (resolved->n > RESULT_CHANGES_MAX)
+        return;
+    result = mx_cache_value_create(sizeof(*result) + bytes);
+    result->base = resolved->base;
+    result->n = resolved->n;
+    if (bytes)
+        memcpy(result->changes, resolved->changes, bytes);
+    mx_cache_set(NULL, server->room->resolver->results, key, sizeof(*key), result, RESULT_BYTES + bytes, 0);
+}
+
+/** What another child found: 1 if there is such a word. A failure to ask is the next query's to tell. */
+static int recall_stored(mx_room_resolved_t *out, mx_server_t *server, apr_int64_t room_nid, const apr_int64_t *snaps, int n,
+                         apr_pool_t *pool)
+{
+    apr_int64_t snap;
+    mx_state_item_t *changes;
+    int nchanges;
+    if (mx_store_resolve_recall(&snap, server->store, room_nid, snaps, n, pool) != APR_SUCCESS)
+        return 0;
+    if (mx_store_state_diff(&changes, &nchanges, server->store, snaps[n - 1], snap, pool) != APR_SUCCESS)
+        return 0;
+    *out = (mx_room_resolved_t){ snaps[n - 1], changes, nchanges };
+    return 1;
+}
+
+void mx_room_resolve_remember(mx_server_t *server, apr_int64_t room_nid, const apr_int64_t *snaps, int n, apr_int64_t result,
+                              apr_pool_t *pool)
+{
+    mx_store_resolve_remember(server->store, room_nid, snaps, n, result, pool);
+}
+
+/* ---- where the algorithm asks ---- */
+
+typedef struct asked_t {
+    mx_server_t *server;
+    apr_int64_t room_nid;
+    const mx_room_version_t *version;
+    const mx_room_resolve_states_t *states;
     apr_pool_t *pool;
-} run_t;
+} asked_t;
 
-typedef struct event_t {
-    apr_int64_t nid, skey_nid;
-    const mx_event_t *event;           /* NULL: rejected */
-} event_t;
-
-static void keep_row(run_t *r, const mx_event_row_t *row)
+static const mx_error_t *ask_events(void *baton, const mx_event_t **out, const apr_int64_t *nids, int n)
 {
-    event_t *made = apr_pcalloc(r->pool, sizeof(*made));
-    const char *id = mx_store_event_id_unpack(row->id, r->pool);
-    mx_event_t *event;
-    made->nid = row->nid;
-    made->skey_nid = row->skey_nid;
-    if (!(row->flags & MX_EVENT_FLAG_REJECTED) && mx_event_parse(&event, r->version, row->pdu, id, r->pool) == NULL)
-        made->event = event;
-    apr_hash_set(r->by_nid, &made->nid, sizeof(made->nid), made);
-    apr_hash_set(r->by_id, id, APR_HASH_KEY_STRING, made);
+    asked_t *a = baton;
+    return mx_room_auth_event_load(out, a->server, a->room_nid, a->version, nids, n, a->pool);
 }
 
-static const mx_event_t *get_event(void *baton, const char *event_id)
+static const mx_error_t *ask_skeys(void *baton, apr_int64_t *out, const mx_state_key_t *keys, int n)
 {
-    run_t *r = baton;
-    event_t *found = apr_hash_get(r->by_id, event_id, APR_HASH_KEY_STRING);
-    mx_event_row_t *row;
-    if (found)
-        return found->event;
-    if (mx_store_event_by_id(&row, r->server->store, event_id, r->pool) != APR_SUCCESS)
-        return NULL;
-    keep_row(r, row);
-    return ((event_t *)apr_hash_get(r->by_id, event_id, APR_HASH_KEY_STRING))->event;
+    asked_t *a = baton;
+    apr_status_t rv = mx_store_resolve_skeys(out, a->server->store, keys, n, a->pool);
+    return rv == APR_SUCCESS ? NULL : mx_server_store_error(rv, "reading the numbers of state keys", a->pool);
 }
 
-static apr_status_t load_events(run_t *r)
+/** Undisputed entries are those of the base as well as of any other state. */
+static const mx_error_t *ask_entries(void *baton, apr_int64_t *out, const apr_int64_t *skeys, int n)
 {
-    apr_array_header_t *nids = apr_array_make(r->pool, 64, sizeof(apr_int64_t));
-    apr_hash_t *seen = apr_hash_make(r->pool);
-    mx_event_row_t *rows;
-    int i, k, n;
-    apr_status_t rv;
-    for (i = 0; i < r->n; i++) {
-        for (k = 0; k < r->states[i].n; k++) {
-            apr_int64_t *nid = &r->states[i].items[k].nid;
-            if (apr_hash_get(seen, nid, sizeof(*nid)))
-                continue;
-            apr_hash_set(seen, nid, sizeof(*nid), nid);
-            APR_ARRAY_PUSH(nids, apr_int64_t) = *nid;
-        }
-    }
-    rv = mx_store_event_by_nids(&rows, &n, r->server->store, (apr_int64_t *)nids->elts, nids->nelts, r->pool);
-    for (i = 0; rv == APR_SUCCESS && i < n; i++)
-        keep_row(r, &rows[i]);
-    return rv;
-}
-
-static mx_state_set_t set_of(run_t *r, int i)
-{
-    const mx_room_resolve_input_t *input = &r->inputs[i];
-    mx_state_entry_t *entries = apr_palloc(r->pool, sizeof(*entries) * (apr_size_t)(r->states[i].n + 1));
-    int k, n = 0;
-    for (k = 0; k < r->states[i].n; k++) {
-        event_t *found = apr_hash_get(r->by_nid, &r->states[i].items[k].nid, sizeof(apr_int64_t));
-        if (found && found->event && !(input->extra && found->skey_nid == input->extra_skey_nid))
-            entries[n++] = (mx_state_entry_t){ found->event->type, found->event->state_key, found->event->event_id };
-    }
-    if (input->extra)
-        entries[n++] = (mx_state_entry_t){ input->extra->type, input->extra->state_key, input->extra->event_id };
-    return (mx_state_set_t){ entries, n };
-}
-
-static int by_skey(const void *a, const void *b)
-{
-    const mx_state_item_t *x = a, *y = b;
-    return x->skey_nid < y->skey_nid ? -1 : x->skey_nid > y->skey_nid;
-}
-
-/** What makes state 0 into the resolved one. */
-static void write_changes(mx_room_resolved_t *out, run_t *r, const mx_state_set_t *resolved)
-{
-    mx_state_item_t *now = apr_palloc(r->pool, sizeof(*now) * (apr_size_t)(resolved->nentries + 1));
-    const mx_state_list_t *base = &r->states[0];
-    int i = 0, k = 0;
-    for (i = 0; i < resolved->nentries; i++) {
-        event_t *found = apr_hash_get(r->by_id, resolved->entries[i].event_id, APR_HASH_KEY_STRING);
-        now[i] = (mx_state_item_t){ found->skey_nid, found->nid };
-    }
-    qsort(now, (size_t)resolved->nentries, sizeof(*now), by_skey);
-    out->base = r->inputs[0].snap;
-    out->n = 0;
-    out->changes = apr_palloc(r->pool, sizeof(*now) * (apr_size_t)(resolved->nentries + base->n + 1));
-    for (i = 0; i < base->n || k < resolved->nentries;) {
-        if (k >= resolved->nentries || (i < base->n && base->items[i].skey_nid < now[k].skey_nid))
-            out->changes[out->n++] = (mx_state_item_t){ base->items[i++].skey_nid, 0 };
-        else if (i >= base->n || now[k].skey_nid < base->items[i].skey_nid)
-            out->changes[out->n++] = now[k++];
-        else {
-            if (base->items[i].nid != now[k].nid)
-                out->changes[out->n++] = now[k];
-            i++;
-            k++;
-        }
-    }
-}
-
-static void keep_extra(run_t *r)
-{
+    asked_t *a = baton;
+    apr_status_t rv = mx_store_resolve_entries(out, a->server->store, a->states->snaps[0], skeys, n, a->pool);
     int i;
-    for (i = 0; i < r->n; i++) {
-        event_t *made;
-        if (!r->inputs[i].extra || r->extra)
-            continue;
-        r->extra = r->inputs[i].extra;
-        made = apr_pcalloc(r->pool, sizeof(*made));
-        made->nid = MX_ROOM_RESOLVE_EXTRA;
-        made->skey_nid = r->inputs[i].extra_skey_nid;
-        made->event = r->extra;
-        apr_hash_set(r->by_id, r->extra->event_id, APR_HASH_KEY_STRING, made);
-    }
-}
-
-const mx_error_t *mx_room_resolve(mx_room_resolved_t *out, mx_server_t *server, apr_int64_t room_nid,
-                                  const mx_room_version_t *version, const mx_room_resolve_input_t *inputs, int n,
-                                  apr_pool_t *pool)
-{
-    run_t r = { .server = server, .version = version, .inputs = inputs, .n = n, .pool = pool };
-    apr_int64_t *snaps = apr_palloc(pool, sizeof(*snaps) * (apr_size_t)(n + 1));
-    mx_state_set_t *sets = apr_palloc(pool, sizeof(*sets) * (apr_size_t)(n + 1)), resolved;
-    const mx_error_t *err;
-    apr_status_t rv;
-    int i;
-    for (i = 0; i < n; i++)
-        snaps[i] = inputs[i].snap;
-    r.states = apr_palloc(pool, sizeof(*r.states) * (apr_size_t)(n + 1));
-    r.by_nid = apr_hash_make(pool);
-    r.by_id = apr_hash_make(pool);
-    rv = mx_store_state_load_many(r.states, server->store, snaps, n, pool);
-    if (rv == APR_SUCCESS)
-        rv = load_events(&r);
     if (rv != APR_SUCCESS)
-        return mx_server_store_error(rv, "reading the states to resolve", pool);
-    keep_extra(&r);
-    for (i = 0; i < n; i++)
-        sets[i] = set_of(&r, i);
-    err = mx_state_resolve(&resolved, version, sets, n, get_event, &r, pool);
+        return mx_server_store_error(rv, "reading undisputed state", a->pool);
+    for (i = 0; a->states->extra_everywhere && i < n; i++) {
+        if (skeys[i] == a->states->extra_skey)
+            out[i] = MX_STATE_RES_EXTRA;
+    }
+    return NULL;
+}
+
+static const mx_error_t *run(mx_room_resolved_t *out, asked_t *a, const mx_room_resolve_states_t *s, apr_pool_t *pool)
+{
+    mx_state_res_source_t source = { ask_events, ask_skeys, ask_entries, a };
+    mx_state_res_input_t in = { .version = a->version, .nsets = (apr_uint32_t)s->n, .base = s->base, .nbase = s->nskeys,
+                                .changes = s->changes, .nchanges = s->nchanges, .extra = s->extra, .extra_auth = s->extra_auth,
+                                .nextra_auth = s->nextra_auth, .extra_skey = s->extra_skey };
+    mx_state_res_item_t *items = NULL;
+    const mx_error_t *err = NULL;
+    int n = 0;
+    if (s->nskeys)
+        err = mx_room_auth_dag_get(&in.dag, a->server, a->room_nid, pool);
+    if (!err && s->nskeys)
+        err = mx_state_res_run(&items, &n, &in, &source, pool);
     if (!err)
-        write_changes(out, &r, &resolved);
+        mx_room_resolve_states_write(out, s, items, n, pool);
     return err;
 }
 
-void mx_room_resolve_remember(mx_server_t *server, apr_int64_t room_nid, const apr_int64_t *snaps, int n,
-                              apr_int64_t result, apr_pool_t *pool)
+/* ---- the call ---- */
+
+static int input_cmp(const void *a, const void *b)
 {
-    mx_store_resolve_remember(server->store, room_nid, snaps, n, result, pool);
+    const mx_room_resolve_input_t *x = a, *y = b;
+    if (x->snap != y->snap)
+        return x->snap < y->snap ? -1 : 1;
+    return (x->extra != NULL) - (y->extra != NULL);
+}
+
+/** Sorted by snapshot, each state once. */
+static int distinct(mx_room_resolve_input_t *inputs, int n)
+{
+    int i, used = 0;
+    qsort(inputs, (size_t)n, sizeof(*inputs), input_cmp);
+    for (i = 0; i < n; i++) {
+        if (!used || input_cmp(&inputs[used - 1], &inputs[i]) != 0)
+            inputs[used++] = inputs[i];
+    }
+    return used;
+}
+
+static const mx_error_t *resolve(mx_room_resolved_t *out, asked_t *a, const mx_room_resolve_input_t *inputs, int n, apr_pool_t *pool)
+{
+    mx_room_resolve_states_t states;
+    const mx_error_t *err = mx_room_resolve_states_read(&states, a->server, a->room_nid, inputs, n, pool);
+    if (err)
+        return err;
+    a->states = &states;
+    return run(out, a, &states, pool);
+}
+
+const mx_error_t *mx_room_resolve(mx_room_resolved_t *out, mx_server_t *server, apr_int64_t room_nid, const mx_room_version_t *version,
+                                  const mx_room_resolve_input_t *inputs, int n, apr_pool_t *pool)
+{
+    asked_t a = { server, room_nid, version, NULL, pool };
+    mx_room_resolve_input_t *all = apr_pmemdup(pool, inputs, sizeof(*all) * (apr_size_t)n);
+    apr_int64_t *snaps = apr_palloc(pool, sizeof(*snaps) * (apr_size_t)(n + 1));
+    const mx_error_t *err;
+    result_key_t key;
+    int i, extra = 0;
+    n = distinct(all, n);
+    if (!n || (n == 1 && !all->extra)) {
+        *out = (mx_room_resolved_t){ n ? all->snap : 0, NULL, 0 };
+        return NULL;
+    }
+    for (i = 0; i < n; i++) {
+        snaps[i] = all[i].snap;
+        extra |= all[i].extra != NULL;
+    }
+    if (extra)
+        return resolve(out, &a, all, n, pool);
+    key = result_key(room_nid, snaps, n, pool);
+    if (recall_here(out, server, &key, pool))
+        return NULL;
+    err = recall_stored(out, server, room_nid, snaps, n, pool) ? NULL : resolve(out, &a, all, n, pool);
+    if (!err)
+        remember_here(server, &key, out);
+    return err;
 }

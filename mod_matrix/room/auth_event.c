@@ -120,7 +120,8 @@ static apr_status_t read_all(mx_nid_map_t *read, arena_t *arena, mx_server_t *se
 }
 
 /** Publishes a table with what was read; the caller's pool borrows it. */
-static void publish(mx_server_t *server, apr_int64_t room_nid, const table_t *old, const mx_nid_map_t *read, arena_t *arena, apr_pool_t *pool)
+static void publish(mx_server_t *server, apr_int64_t room_nid, const table_t *old, const mx_nid_map_t *read,
+        arena_t *arena, apr_pool_t *pool)
 {
     struct mx_room_resolver_t *resolver = server->room->resolver;
     table_t *table = table_from(old, arena, resolver->events_max);

@@ -57,7 +57,8 @@ static int recall_here(mx_room_resolved_t *out, mx_server_t *server, const resul
     const result_t *result = mx_cache_get(&ref, server->room->resolver->results, key, sizeof(*key));
     if (!result)
         return 0;
-    *out = (mx_room_resolved_t){ result->base, apr_pmemdup(pool, result->changes, sizeof(mx_state_item_t) * (apr_size_t)result->n), result->n };
+    *out = (mx_room_resolved_t){ result->base, apr_pmemdup(pool, result->changes,
+            sizeof(mx_state_item_t) * (apr_size_t)result->n), result->n };
     mx_cache_put(ref);
     return 1;
 }

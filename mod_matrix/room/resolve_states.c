@@ -36,7 +36,8 @@ static int skey_index(const mx_room_resolve_states_t *s, apr_int64_t skey_nid)
 /* ---- reading ---- */
 
 /** The biggest state first: mostly it is the one that the result is nearest to. */
-static const mx_error_t *choose_base(mx_room_resolve_states_t *s, mx_server_t *server, apr_int64_t room_nid, const mx_room_resolve_input_t *inputs,
+static const mx_error_t *choose_base(mx_room_resolve_states_t *s, mx_server_t *server, apr_int64_t room_nid,
+        const mx_room_resolve_input_t *inputs,
                                      int n, apr_pool_t *pool)
 {
     mx_room_resolve_input_t *sorted = apr_pmemdup(pool, inputs, sizeof(*sorted) * (apr_size_t)n), swap;

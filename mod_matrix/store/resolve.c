@@ -151,7 +151,8 @@ apr_status_t mx_store_resolve_events(mx_resolve_event_t **pout, int *pn, mx_stor
         return rv;
     out = apr_palloc(pool, sizeof(*out) * (apr_size_t)(mx_rows_count(rows) + 1));
     for (i = 0; i < mx_rows_count(rows); i++)
-        out[i] = (mx_resolve_event_t){ mx_row_int(rows, i, 0), (int)mx_row_int(rows, i, 1), mx_row_bytes(rows, i, 2), mx_row_bytes(rows, i, 3) };
+        out[i] = (mx_resolve_event_t){ mx_row_int(rows, i, 0), (int)mx_row_int(rows, i, 1), mx_row_bytes(rows, i, 2),
+                mx_row_bytes(rows, i, 3) };
     *pout = out;
     *pn = mx_rows_count(rows);
     return APR_SUCCESS;

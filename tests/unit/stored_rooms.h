@@ -127,7 +127,8 @@ static inline void stored_number_skeys(stored_room_t *room)
             " join ev_type t on t.type = u.type on conflict do nothing");
     int i, n = room->unsaved->nelts;
     mx_state_key_t *keys = apr_palloc(pool, sizeof(*keys) * (apr_size_t)n);
-    const char **types = apr_palloc(pool, sizeof(*types) * (apr_size_t)n), **state_keys = apr_palloc(pool, sizeof(*state_keys) * (apr_size_t)n);
+    const char **types = apr_palloc(pool, sizeof(*types) * (apr_size_t)n), **state_keys = apr_palloc(pool,
+            sizeof(*state_keys) * (apr_size_t)n);
     apr_int64_t *nids = apr_palloc(pool, sizeof(*nids) * (apr_size_t)n);
     for (i = 0; i < n; i++) {
         const mx_event_t *ev = APR_ARRAY_IDX(room->unsaved, i, stored_event_t *)->event;
@@ -173,7 +174,8 @@ static inline void stored_save(stored_room_t *room)
             " from unnest($2::int8[], $3::int8[], $4::int8[], $5::int4[], $6::bytea[], $7::bytea[]) u(nid, ts, depth, flags, id, pdu)");
     int i, n = room->unsaved->nelts;
     apr_int64_t *nids = apr_palloc(pool, sizeof(*nids) * (apr_size_t)(n + 1)), *ts = apr_palloc(pool, sizeof(*ts) * (apr_size_t)(n + 1)),
-                *depths = apr_palloc(pool, sizeof(*depths) * (apr_size_t)(n + 1)), *skeys = apr_palloc(pool, sizeof(*skeys) * (apr_size_t)(n + 1));
+                *depths = apr_palloc(pool, sizeof(*depths) * (apr_size_t)(n + 1)), *skeys = apr_palloc(pool,
+                        sizeof(*skeys) * (apr_size_t)(n + 1));
     int *flags = apr_palloc(pool, sizeof(*flags) * (apr_size_t)(n + 1));
     mx_slice_t *ids = apr_palloc(pool, sizeof(*ids) * (apr_size_t)(n + 1)), *pdus = apr_palloc(pool, sizeof(*pdus) * (apr_size_t)(n + 1));
     mx_rows_t *rows;
@@ -191,7 +193,8 @@ static inline void stored_save(stored_room_t *room)
         ids[i] = mx_store_event_id_pack(made->event->event_id, pool);
         pdus[i] = made->event->pdu;
     }
-    ck_assert_int_eq(mx_store_run(NULL, room->server->store, pool, &test_events, room->nid, nids, n, ts, n, depths, n, flags, n, ids, n, pdus, n),
+    ck_assert_int_eq(mx_store_run(NULL, room->server->store, pool, &test_events, room->nid, nids, n, ts, n, depths, n,
+            flags, n, ids, n, pdus, n),
                      APR_SUCCESS);
     stored_insert_edges(room, nids, skeys, n);
     room->unsaved->nelts = 0;
@@ -209,7 +212,8 @@ static inline apr_int64_t branch_save(branch_t *b)
     if (!b->changed->nelts)
         return b->snap;
     for (i = 0; i < b->changed->nelts; i += 2) {
-        const stored_event_t *now = APR_ARRAY_IDX(b->changed, i, stored_event_t *), *old = APR_ARRAY_IDX(b->changed, i + 1, stored_event_t *);
+        const stored_event_t *now = APR_ARRAY_IDX(b->changed, i, stored_event_t *), *old = APR_ARRAY_IDX(b->changed,
+                i + 1, stored_event_t *);
         mx_store_state_hash_change(&b->hash, b->room->hash_key, now->skey_nid,
                                    old ? mx_store_event_id_pack(old->event->event_id, pool) : MX_SLICE_NONE,
                                    mx_store_event_id_pack(now->event->event_id, pool), pool);
@@ -218,7 +222,8 @@ static inline apr_int64_t branch_save(branch_t *b)
         skeys[n] = now->skey_nid;
         nids[n++] = now->nid;
     }
-    ck_assert_int_eq(mx_store_run(&rows, b->room->server->store, pool, &test_branch_snapshot, b->room->nid, b->snap, skeys, n, nids, n, b->size,
+    ck_assert_int_eq(mx_store_run(&rows, b->room->server->store, pool, &test_branch_snapshot, b->room->nid, b->snap,
+            skeys, n, nids, n, b->size,
                                   mx_slice((const char *)b->hash.bytes, sizeof(b->hash.bytes))), APR_SUCCESS);
     b->snap = mx_row_int(rows, 0, 0);
     b->changed->nelts = 0;
@@ -254,7 +259,8 @@ static inline branch_t *stored_room(mx_server_t *server, const char *version)
     ck_assert_int_eq(mx_store_state_hash_key(room->hash_key, server->store, pool), APR_SUCCESS);
     if (!room->version->room_id_is_create_hash)
         room->room_id = apr_psprintf(pool, "!r%d:h", ++rooms);
-    room->room_id = branch_add(b, "@creator:h", "m.room.create", "", apr_psprintf(pool, "{\"creator\":\"@creator:h\",\"n\":%d}", ++rooms))->event->room_id;
+    room->room_id = branch_add(b, "@creator:h", "m.room.create", "", apr_psprintf(pool,
+            "{\"creator\":\"@creator:h\",\"n\":%d}", ++rooms))->event->room_id;
     ck_assert_int_eq(mx_store_run(&rows, server->store, pool, &test_room, room->room_id, room->version->number), APR_SUCCESS);
     room->nid = mx_row_int(rows, 0, 0);
     branch_member(b, "@creator:h", "@creator:h", "join");

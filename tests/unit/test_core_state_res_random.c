@@ -43,7 +43,8 @@ static void grow(room_t *room, mx_event_t *ev)
 static const char *levels(const mx_room_version_t *version)
 {
     const char *creator = version->privileged_creators ? "" : ",\"@creator:h\":100";
-    return apr_psprintf(pool, "{\"users\":{\"@mod:h\":%u,\"@a:h\":%u%s},\"state_default\":%u,\"invite\":%u}", 25 * rnd(5), 25 * rnd(5), creator,
+    return apr_psprintf(pool, "{\"users\":{\"@mod:h\":%u,\"@a:h\":%u%s},\"state_default\":%u,\"invite\":%u}",
+            25 * rnd(5), 25 * rnd(5), creator,
                         25 * rnd(3), 25 * rnd(2));
 }
 
@@ -70,7 +71,8 @@ static void step(room_t *room)
                               apr_psprintf(pool, "{\"membership\":\"%s\"}", memberships[rnd(6)])));
         break;
     default:
-        grow(room, room_event(room, sender, "m.room.member", sender, apr_psprintf(pool, "{\"membership\":\"%s\",\"n\":%u}", memberships[rnd(3)], rnd(99))));
+        grow(room, room_event(room, sender, "m.room.member", sender, apr_psprintf(pool,
+                "{\"membership\":\"%s\",\"n\":%u}", memberships[rnd(3)], rnd(99))));
     }
 }
 

@@ -175,7 +175,8 @@ START_TEST(forks_resolve_as_the_slow_form_does)
     start();
     for (v = 0; v < UNIT_COUNT(versions); v++) {
         branch_t *root = stored_room(server, versions[v]), *a = branch_fork(root, 0), *b = branch_fork(root, 100);
-        branch_add(a, "@creator:h", "m.room.power_levels", "", strcmp(versions[v], "12") == 0 ? "{\"users\":{\"@mod:h\":60}}" : "{\"users\":{\"@creator:h\":100,\"@mod:h\":60}}");
+        branch_add(a, "@creator:h", "m.room.power_levels", "", strcmp(versions[v],
+                "12") == 0 ? "{\"users\":{\"@mod:h\":60}}" : "{\"users\":{\"@creator:h\":100,\"@mod:h\":60}}");
         branch_add(a, "@mod:h", "m.room.topic", "", "{\"topic\":\"a\"}");
         branch_member(a, "@creator:h", "@user:h", "ban");
         branch_member(b, "@late:h", "@late:h", "join");
@@ -292,7 +293,8 @@ START_TEST(a_child_asks_once_and_another_learns_what_was_stored)
     mx_room_resolve_remember(first, a->room->nid, snaps, 2, root->snap, pool);   /* a lie, to see that it is believed */
     server = homeserver_child(NULL, pool);
     again = resolve_inputs(a->room, inputs, 2);
-    ck_assert_str_eq(text_of(&(mx_state_set_t[]){ applied(&again, NULL) }[0]), text_of(&(mx_state_set_t[]){ whole(&(mx_room_resolve_input_t){ .snap = root->snap }) }[0]));
+    ck_assert_str_eq(text_of(&(mx_state_set_t[]){ applied(&again, NULL) }[0]),
+            text_of(&(mx_state_set_t[]){ whole(&(mx_room_resolve_input_t){ .snap = root->snap }) }[0]));
     /* what is gone is not believed */
     mx_room_resolve_remember(first, a->room->nid, snaps, 2, 999999, pool);
     server = homeserver_child(NULL, pool);
@@ -323,7 +325,8 @@ static void step(branch_t *b)
     b->clock += rnd(3);
     switch (rnd(6)) {
     case 0:
-        ev = branch_event(b, users[rnd(2)], "m.room.power_levels", "", apr_psprintf(pool, "{\"users\":{\"@mod:h\":%u,\"@a:h\":%u%s}}", 25 * rnd(5), 25 * rnd(5), creator));
+        ev = branch_event(b, users[rnd(2)], "m.room.power_levels", "", apr_psprintf(pool,
+                "{\"users\":{\"@mod:h\":%u,\"@a:h\":%u%s}}", 25 * rnd(5), 25 * rnd(5), creator));
         break;
     case 1:
         ev = branch_event(b, users[rnd(2)], "m.room.join_rules", "", apr_psprintf(pool, "{\"join_rule\":\"%s\"}", rules[rnd(3)]));
@@ -332,10 +335,12 @@ static void step(branch_t *b)
         ev = branch_event(b, sender, "m.room.topic", "", apr_psprintf(pool, "{\"topic\":\"%u\"}", rnd(1000)));
         break;
     case 3:
-        ev = branch_event(b, users[rnd(2)], "m.room.member", users[rnd(5)], apr_psprintf(pool, "{\"membership\":\"%s\"}", memberships[rnd(5)]));
+        ev = branch_event(b, users[rnd(2)], "m.room.member", users[rnd(5)], apr_psprintf(pool,
+                "{\"membership\":\"%s\"}", memberships[rnd(5)]));
         break;
     default:
-        ev = branch_event(b, sender, "m.room.member", sender, apr_psprintf(pool, "{\"membership\":\"%s\",\"n\":%u}", memberships[rnd(3)], rnd(99)));
+        ev = branch_event(b, sender, "m.room.member", sender, apr_psprintf(pool, "{\"membership\":\"%s\",\"n\":%u}",
+                memberships[rnd(3)], rnd(99)));
     }
     if (!mx_auth_check(ev, &state, pool))
         branch_set(b, stored_add(b->room, ev));

@@ -1,37 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The two orderings and the iterative auth checks of state resolution. Rooms v2: state resolution, definitions. */
+/* The two orderings of state resolution. Rooms v2: state resolution, definitions. */
 #include "core/state_res_private.h"
 
 #include <stdlib.h>
 
-static const mx_event_t *own_auth_event(mx_res_t *r, const mx_event_t *event, const char *type, const char *state_key)
-{
-    int i;
-    for (i = 0; i < event->nauth; i++) {
-        mx_res_node_t *node = mx_res_node(r, event->auth_events[i]);
-        if (node && mx_event_is(node->event, type, state_key))
-            return node->event;
-    }
-    return NULL;
-}
-
-static const mx_event_t *own_create(mx_res_t *r, const mx_event_t *event)
-{
-    const mx_event_t *create = NULL;
-    if (event->version->room_id_is_create_hash) {
-        mx_res_node_t *node = mx_res_node(r, apr_pstrcat(r->pool, "$", event->room_id + 1, NULL));
-        create = node ? node->event : NULL;
-    } else
-        create = own_auth_event(r, event, "m.room.create", "");
-    return create ? create : r->create;
-}
-
 /** The sender's level by the event's own auth events. */
-static apr_int64_t sender_power(mx_res_t *r, const mx_event_t *event)
+static apr_int64_t sender_power(mx_res_t *r, const mx_res_node_t *node)
 {
-    const mx_event_t *create = own_create(r, event);
-    return create ? mx_power_user(mx_power_create(create, own_auth_event(r, event, "m.room.power_levels", ""), r->pool), event->sender)
-                  : 0;
+    const mx_event_t *create = mx_res_own_create(r, node);
+    const mx_res_node_t *levels = mx_res_own(r, node, r->levels_slot);
+    if (!create)
+        return 0;
+    return mx_power_user(mx_power_create(create, levels ? levels->event : NULL, r->pool), node->event->sender);
 }
 
 /** Power levels, join rules, and what removes another user. */
@@ -40,7 +20,7 @@ static int is_power_event(const mx_event_t *event)
     const char *membership;
     if (mx_event_is(event, "m.room.power_levels", "") || mx_event_is(event, "m.room.join_rules", ""))
         return 1;
-    if (!event->state_key || strcmp(event->type, "m.room.member") != 0 || strcmp(event->state_key, event->sender) == 0)
+    if (strcmp(event->type, "m.room.member") != 0 || strcmp(event->state_key, event->sender) == 0)
         return 0;
     membership = mx_json_get_str(mx_event_content(event), "membership");
     return mx_str_eq(membership, "leave") || mx_str_eq(membership, "ban");
@@ -97,21 +77,46 @@ static mx_res_node_t *heap_pop(apr_array_header_t *heap)
     }
 }
 
-/** Puts the node and what of its auth chain is in question into `picked`. */
+/** Place of auth event i of a node; 0 past the last. */
+static int auth_at(apr_uint32_t *pat, const mx_res_t *r, const mx_res_node_t *node, apr_uint32_t i)
+{
+    const apr_uint32_t *auth = r->unstored;
+    apr_uint32_t n = r->nunstored;
+    if (node->at == MX_AUTH_DAG_NONE)
+        return 0;
+    if (node->at != r->dag->n)
+        auth = mx_auth_dag_auth(&n, r->dag, node->at);
+    if (i >= n)
+        return 0;
+    *pat = auth[i];
+    return 1;
+}
+
+/** Auth event i of a node, if it is in question. */
+static mx_res_node_t *full_auth(mx_res_t *r, apr_uint32_t at)
+{
+    mx_res_node_t *auth = mx_res_node(r, r->dag->nids[at]);
+    return auth && auth->full ? auth : NULL;
+}
+
+/**
+ * Puts the node and what of its auth chain is in question into `picked`. Paths are followed through events in question only,
+ * as all servers do; a path that leaves them can return to a disputed event alone, in versions 2 to 11.
+ */
 static void pick(mx_res_t *r, mx_res_node_t *root, apr_array_header_t *picked, apr_array_header_t *stack)
 {
     APR_ARRAY_PUSH(stack, mx_res_node_t *) = root;
     while (stack->nelts) {
         mx_res_node_t *node = *(mx_res_node_t **)apr_array_pop(stack);
-        int i;
+        apr_uint32_t i, at;
         if (node->power)
             continue;
         node->power = 1;
-        node->sender_power = sender_power(r, node->event);
+        node->sender_power = sender_power(r, node);
         APR_ARRAY_PUSH(picked, mx_res_node_t *) = node;
-        for (i = 0; i < node->event->nauth; i++) {
-            mx_res_node_t *auth = mx_res_node(r, node->event->auth_events[i]);
-            if (auth && auth->full)
+        for (i = 0; auth_at(&at, r, node, i); i++) {
+            mx_res_node_t *auth = full_auth(r, at);
+            if (auth)
                 APR_ARRAY_PUSH(stack, mx_res_node_t *) = auth;
         }
     }
@@ -120,9 +125,9 @@ static void pick(mx_res_t *r, mx_res_node_t *root, apr_array_header_t *picked, a
 /** An event waits for those of its auth events that are sorted with it. */
 static void add_edges(mx_res_t *r, mx_res_node_t *node)
 {
-    int i;
-    for (i = 0; i < node->event->nauth; i++) {
-        mx_res_node_t *auth = mx_res_node(r, node->event->auth_events[i]);
+    apr_uint32_t i, at;
+    for (i = 0; auth_at(&at, r, node, i); i++) {
+        mx_res_node_t *auth = full_auth(r, at);
         mx_res_edge_t *edge;
         if (!auth || !auth->power)
             continue;
@@ -138,59 +143,89 @@ apr_array_header_t *mx_res_sort_power(mx_res_t *r)
 {
     apr_array_header_t *picked = apr_array_make(r->pool, r->full->nelts + 1, sizeof(mx_res_node_t *));
     apr_array_header_t *sorted = apr_array_make(r->pool, r->full->nelts + 1, sizeof(mx_res_node_t *));
-    apr_array_header_t *work = apr_array_make(r->pool, r->full->nelts + 1, sizeof(mx_res_node_t *));
+    apr_array_header_t *heap = apr_array_make(r->pool, r->full->nelts + 1, sizeof(mx_res_node_t *));
     int i;
     for (i = 0; i < r->full->nelts; i++) {
         mx_res_node_t *node = APR_ARRAY_IDX(r->full, i, mx_res_node_t *);
         if (is_power_event(node->event))
-            pick(r, node, picked, work);
+            pick(r, node, picked, heap);
     }
     for (i = 0; i < picked->nelts; i++)
         add_edges(r, APR_ARRAY_IDX(picked, i, mx_res_node_t *));
     for (i = 0; i < picked->nelts; i++) {
         mx_res_node_t *node = APR_ARRAY_IDX(picked, i, mx_res_node_t *);
         if (!node->waits_for)
-            heap_push(work, node);
+            heap_push(heap, node);
     }
-    while (work->nelts) {
-        mx_res_node_t *node = heap_pop(work);
+    while (heap->nelts) {
+        mx_res_node_t *node = heap_pop(heap);
         mx_res_edge_t *edge;
         APR_ARRAY_PUSH(sorted, mx_res_node_t *) = node;
         for (edge = node->followers; edge; edge = edge->next) {
             if (--edge->to->waits_for == 0)
-                heap_push(work, edge->to);
+                heap_push(heap, edge->to);
         }
     }
     return sorted;
 }
 
-/** Position on the mainline of the first event of e1, e2… that is on it. */
-static apr_int64_t mainline_of(mx_res_t *r, apr_hash_t *positions, const mx_event_t *event, apr_hash_t *visited)
+/* ---- mainline ---- */
+
+#define POSITION_NONE APR_INT64_MAX
+
+typedef struct mainline_t {
+    mx_res_t *r;
+    mx_nid_map_t seen;                /* place + 1 in the DAG of power levels: their position + 1 (never freed singly) */
+    apr_array_header_t *path;
+    apr_int64_t *positions;           /* what `seen` points to */
+} mainline_t;
+
+static apr_int64_t *position_of(mainline_t *m, apr_uint32_t at)
 {
-    const mx_event_t *ev = own_auth_event(r, event, "m.room.power_levels", "");
-    apr_hash_clear(visited);
-    while (ev && !apr_hash_get(visited, ev->event_id, APR_HASH_KEY_STRING)) {
-        apr_int64_t *position = apr_hash_get(positions, ev->event_id, APR_HASH_KEY_STRING);
-        if (position)
-            return *position;
-        apr_hash_set(visited, ev->event_id, APR_HASH_KEY_STRING, ev);
-        ev = own_auth_event(r, ev, "m.room.power_levels", "");
-    }
-    return APR_INT64_MAX;
+    return mx_nid_map_get(&m->seen, (apr_int64_t)at + 1);
 }
 
-static apr_hash_t *mainline_positions(mx_res_t *r)
+static void position_set(mainline_t *m, apr_uint32_t at, apr_int64_t position)
 {
-    apr_hash_t *positions = apr_hash_make(r->pool);
-    const mx_event_t *ev = mx_res_state_get(r, "m.room.power_levels", "");
+    apr_int64_t *value = apr_palloc(m->r->pool, sizeof(*value));
+    *value = position;
+    mx_nid_map_set(&m->seen, (apr_int64_t)at + 1, value);
+}
+
+/** The power levels that an event names; MX_AUTH_DAG_NONE. */
+static apr_uint32_t levels_of(mainline_t *m, apr_uint32_t at)
+{
+    return mx_res_own_at(m->r, at, m->r->levels_slot->skey);
+}
+
+/** P0, P1 … of the state so far. */
+static void mainline_make(mainline_t *m)
+{
+    mx_res_node_t *levels = mx_res_state(m->r, m->r->levels_slot);
+    apr_uint32_t at = levels ? levels->at : MX_AUTH_DAG_NONE;
     apr_int64_t n = 0;
-    while (ev && !apr_hash_get(positions, ev->event_id, APR_HASH_KEY_STRING)) {
-        apr_int64_t *position = apr_palloc(r->pool, sizeof(*position));
-        *position = n++;
-        apr_hash_set(positions, ev->event_id, APR_HASH_KEY_STRING, position);
-        ev = own_auth_event(r, ev, "m.room.power_levels", "");
+    for (; at != MX_AUTH_DAG_NONE; at = levels_of(m, at))
+        position_set(m, at, n++);
+}
+
+/** Position of the first of the levels e1, e2 … that is on the mainline; every chain of levels is walked once. */
+static apr_int64_t mainline_of(mainline_t *m, const mx_res_node_t *node)
+{
+    apr_uint32_t at = levels_of(m, node->at);
+    apr_int64_t position = POSITION_NONE;
+    int i;
+    m->path->nelts = 0;
+    for (; at != MX_AUTH_DAG_NONE; at = levels_of(m, at)) {
+        apr_int64_t *known = position_of(m, at);
+        if (known) {
+            position = *known;
+            break;
+        }
+        APR_ARRAY_PUSH(m->path, apr_uint32_t) = at;
     }
-    return positions;
+    for (i = 0; i < m->path->nelts; i++)
+        position_set(m, APR_ARRAY_IDX(m->path, i, apr_uint32_t), position);
+    return position;
 }
 
 static int mainline_cmp(const void *a, const void *b)
@@ -204,50 +239,18 @@ static int mainline_cmp(const void *a, const void *b)
 apr_array_header_t *mx_res_sort_mainline(mx_res_t *r)
 {
     apr_array_header_t *rest = apr_array_make(r->pool, r->full->nelts + 1, sizeof(mx_res_node_t *));
-    apr_hash_t *positions = mainline_positions(r), *visited = apr_hash_make(r->pool);
+    mainline_t m = { .r = r };
     int i;
+    m.path = apr_array_make(r->pool, 16, sizeof(apr_uint32_t));
+    mainline_make(&m);
     for (i = 0; i < r->full->nelts; i++) {
         mx_res_node_t *node = APR_ARRAY_IDX(r->full, i, mx_res_node_t *);
         if (node->power)
             continue;
-        node->mainline = mainline_of(r, positions, node->event, visited);
+        node->mainline = mainline_of(&m, node);
         APR_ARRAY_PUSH(rest, mx_res_node_t *) = node;
     }
+    mx_nid_map_free(&m.seen);
     qsort(rest->elts, (size_t)rest->nelts, sizeof(mx_res_node_t *), mainline_cmp);
     return rest;
-}
-
-typedef struct checked_t {
-    mx_res_t *r;
-    const mx_event_t *event;
-    int with_own;
-} checked_t;
-
-static const mx_event_t *checked_get(void *baton, const char *type, const char *state_key)
-{
-    checked_t *c = baton;
-    const mx_event_t *found = mx_res_state_get(c->r, type, state_key);
-    if (!found && c->with_own)
-        found = strcmp(type, "m.room.create") == 0 && !*state_key ? own_create(c->r, c->event)
-                                                                   : own_auth_event(c->r, c->event, type, state_key);
-    return found;
-}
-
-int mx_res_allowed(mx_res_t *r, const mx_event_t *event, int with_own)
-{
-    checked_t baton = { r, event, with_own };
-    mx_auth_state_t state = { checked_get, &baton, NULL };
-    int allowed = mx_auth_check(event, &state, r->scratch) == NULL;
-    apr_pool_clear(r->scratch);
-    return allowed;
-}
-
-void mx_res_auth_checks(mx_res_t *r, const apr_array_header_t *events)
-{
-    int i;
-    for (i = 0; i < events->nelts; i++) {
-        const mx_event_t *event = APR_ARRAY_IDX(events, i, mx_res_node_t *)->event;
-        if (event->state_key && mx_res_allowed(r, event, 1))
-            mx_res_state_set(r, event);
-    }
 }

@@ -48,6 +48,8 @@ apr_status_t mx_room_init(mx_server_t *server)
         rv = mx_room_state_init(state, server);
     if (rv == APR_SUCCESS)
         rv = mx_room_send_init(state, server);
+    if (rv == APR_SUCCESS)
+        rv = mx_room_resolve_init(state, server);
     if (rv != APR_SUCCESS)
         return rv;
     state->facts = mx_room_facts_create(server->pool);

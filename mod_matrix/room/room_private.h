@@ -7,6 +7,8 @@
  *   mx_room_known_t (known.c)      what has been read of one snapshot, shared by all views of it; counted. Its core events are
  *                                  parsed and never change; its table of entries grows under its own lock.
  *   mx_room_state_event_t          a parsed state event; counted by the cache of events, borrowed with a request's pool.
+ *   auth DAGs, auth events,        immutable and counted (resolve_private.h): what grows is a new one that takes the place of
+ *   resolutions (auth_*.c, resolve.c)   the old. Borrowed with the pool of the call.
  *   queues (send.c)                exist while somebody sends into the room; under the lock of the room's stripe.
  *
  * Locks are leaves: none is held across a statement, a wait for another thread, or the taking of another lock (the cache's
@@ -30,6 +32,7 @@ struct mx_room_state_t {
     mx_cache_t *facts;               /* room/facts.c */
     apr_thread_mutex_t *publish[MX_ROOM_STRIPES];
     struct mx_room_combiner_t *combiner;   /* room/send.c */
+    struct mx_room_resolver_t *resolver;   /* room/resolve.c */
     apr_thread_mutex_t *hash_key_lock;
     int hash_key_known;
     unsigned char hash_key[MX_STATE_HASH_KEY_BYTES];
@@ -118,6 +121,10 @@ mx_room_t *mx_room_cache_publish(mx_server_t *server, const mx_room_row_t *row, 
                                  apr_pool_t *pool);
 /** Reads the room anew, whatever is cached. */
 const mx_error_t *mx_room_cache_reload(mx_room_t **proom, mx_server_t *server, const mx_room_t *old, apr_pool_t *pool);
+
+/* ---- state resolution (room/resolve.c) ---- */
+
+apr_status_t mx_room_resolve_init(struct mx_room_state_t *state, mx_server_t *server);
 
 /* ---- the combiner (room/send.c) ---- */
 

@@ -128,30 +128,29 @@ begin
 end $$;
 
 -- ------------------------------------------------------------------------------------------------- reading by the key
--- The place (from 0) of a key's newest entry in a delta; null if there is none. `whole`: it is sorted.
-create function delta_find(delta bytea, skey bytea, whole bool) returns int4 language plpgsql immutable as $$
+-- A key's newest entry of a delta; null if there is none. `whole`: the delta is sorted.
+create function delta_entry(delta bytea, skey bytea, whole bool) returns bytea language plpgsql immutable as $$
 declare
     low  int4 := 0;
     high int4 := octet_length(delta) / 10;
     mid  int4;
+    flat bytea;
 begin
-    if whole then                    -- of what is stored out of line only the parts looked at are read
-        while low < high loop
-            mid := (low + high) / 2;
-            if substr(delta, mid * 10 + 1, 5) < skey then
-                low := mid + 1;
-            else
-                high := mid;
-            end if;
-        end loop;
-        return case when substr(delta, low * 10 + 1, 5) = skey then low end;
+    if not whole then
+        flat := delta || '';         -- read once, if it was stored out of line
+        return (select substr(flat, at, 10) from generate_series(1, octet_length(flat), 10) at where substr(flat, at, 5) = skey limit 1);
     end if;
-    delta := delta || '';            -- read once, if it was stored out of line
-    return (select (at - 1) / 10 from generate_series(1, octet_length(delta), 10) at where substr(delta, at, 5) = skey limit 1);
+    while low < high loop            -- of what is stored out of line only the parts looked at are read
+        mid := (low + high) / 2;
+        if substr(delta, mid * 10 + 1, 5) < skey then
+            low := mid + 1;
+        else
+            high := mid;
+        end if;
+    end loop;
+    flat := substr(delta, low * 10 + 1, 10);
+    return case when substr(flat, 1, 5) = skey then flat end;
 end $$;
-create function delta_entry(delta bytea, skey int8, whole bool) returns int8 language sql immutable
-    return (select number_at(substr(delta, f.at * 10 + 6, 5), 0) from (select delta_find(delta, number_pack(skey), whole) as at) f
-            where f.at is not null);
 
 -- ------------------------------------------------------------------------------------------------------- taking away
 -- A clean-up goes over a room in small steps (snapshot_collect()) and lets writers work between them. It marks the snapshots that

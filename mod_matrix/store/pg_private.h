@@ -30,6 +30,7 @@ struct mx_store_t {
     const mx_store_source_t *source;
     const char *dsn;
     const mx_log_ctx_t *log;
+    struct mx_cache_t *states;                  /* state_cache.c; NULL: nothing is remembered */
 };
 
 struct mx_conn_t {

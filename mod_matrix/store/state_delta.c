@@ -24,7 +24,7 @@ static mx_state_item_t entry_read(const char *at)
 int mx_store_state_delta_numbers(apr_int64_t **pout, mx_slice_t packed, apr_pool_t *pool)
 {
     apr_size_t i, n = packed.len / MX_STATE_NUMBER_BYTES;
-    if (packed.len % MX_STATE_NUMBER_BYTES || n > INT_MAX)
+    if (packed.len % MX_STATE_NUMBER_BYTES || n > MX_STATE_ENTRIES_MAX)
         return -1;
     *pout = apr_palloc(pool, sizeof(**pout) * (n + 1));
     for (i = 0; i < n; i++)
@@ -116,7 +116,7 @@ apr_status_t mx_store_state_delta_merge(mx_state_list_t *out, const mx_slice_t *
             return APR_EINVAL;
         total += deltas[d].len / MX_STATE_ENTRY_BYTES;
     }
-    if (total > INT_MAX)
+    if (total > MX_STATE_ENTRIES_MAX)
         return APR_EINVAL;
     base_sorted = n && delta_is_sorted(deltas[n - 1]);
     if (base_sorted)

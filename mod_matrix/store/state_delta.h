@@ -9,6 +9,7 @@
 #include "store/state.h"
 
 #define MX_STATE_NUMBER_BYTES 5      /* a packed nid, big-endian */
+#define MX_STATE_ENTRIES_MAX (64 * 1024 * 1024)      /* in one state; a list of numbers has no more either */
 #define MX_STATE_ENTRY_BYTES (2 * MX_STATE_NUMBER_BYTES)
 
 /** Numbers of a packed list; returns how many, -1 if the length is none of a list. */

@@ -89,16 +89,14 @@ declare
 begin
     select snap_nid into made from snapshot
         where snapshot_slot(room_nid, hash) = snapshot_slot(p_room, p_hash) and room_nid = p_room and hash = p_hash and size = p_size limit 1;
-    if found then
-        perform snapshot_marks(p_room, array[made]);
+    if found and snapshot_marks(p_room, array[made]) then
         return made;
     end if;
-    perform snapshot_marks(p_room, array[pred]);
     packed := delta_of(skeys, nids);
     entries := cardinality(skeys);
     if pred <> 0 then
         select idx + 1, anc || number_pack(snap_nid) into new_idx, chain from snapshot where snap_nid = pred;
-        if not found then
+        if not found or not snapshot_marks(p_room, array[pred]) then
             raise exception using errcode = 'serialization_failure', message = 'the state before is gone';
         end if;
         kept := octet_length(chain) / 5;
@@ -156,16 +154,16 @@ end $$;
 -- A clean-up goes over a room in small steps (snapshot_collect()) and lets writers work between them. It marks the snapshots that
 -- events, the log and the room name, with their ancestors, and then deletes those without a mark that were there when it began.
 -- Why nothing is lost that a writer uses meanwhile:
---  * What is named when it begins is marked when it sweeps, for a reference that goes (an event is deleted) ends the clean-up by a
---    trigger; the next one begins anew.
+--  * What is named when it begins is marked when it sweeps, for a reference that goes meanwhile (an event is deleted) ends the clean-up
+--    by a trigger, and the next one begins anew.
 --  * Writers hold the lock of the room's row and compare its version, which moves with such a deletion. So a snapshot that they know
---    of is one that is still named, unless it is found again by its hash (snapshot_add() marks it) or is given from a memory of the
---    writer's own (snapshot_keep() marks it, or says that it is gone).
+--    of is one that is still named, unless it is found again by its hash (snapshot_add()) or is given from a memory of the writer's own
+--    (snapshot_keep()). Both mark it before the sweeping, and refuse it after that: its ancestors may be gone before it.
 --  * Steps hold the lock of the room's row too.
 create table snapshot_sweep (
     room_nid int8 primary key,
     upto     int8 not null,          -- snapshots after this one are not looked at
-    step     int2 not null default 0,
+    step     int2 not null default 0,          -- 0 events, 1 state events, 2 log, 3 sweeping, 4 marks go
     at       int8 not null default -9223372036854775808,    -- how far the step is: its order …
     at_nid   int8 not null default 0                        -- … and what tells equals apart
 );
@@ -175,26 +173,35 @@ create table snapshot_mark (
     primary key (room_nid, snap_nid)
 );
 
--- Marks snapshots and their ancestors, if a clean-up of the room is under way.
-create function snapshot_marks(p_room int8, snaps int8[]) returns void language plpgsql as $$
+-- Marks snapshots and their ancestors, if a clean-up of the room is under way. False: it has got to the sweeping, and one of
+-- them is among those that go, in whole or in part gone already.
+create function snapshot_marks(p_room int8, snaps int8[]) returns bool language plpgsql as $$
+declare
+    sweep snapshot_sweep;
 begin
-    if not exists (select from snapshot_sweep where room_nid = p_room) then
-        return;
+    select * into sweep from snapshot_sweep where room_nid = p_room;
+    if not found or sweep.step > 3 then
+        return true;
+    end if;
+    if sweep.step = 3 then
+        return not exists (select from unnest(snaps) u(snap) where u.snap > 0 and u.snap <= sweep.upto
+            and not exists (select from snapshot_mark m where m.room_nid = p_room and m.snap_nid = u.snap));
     end if;
     insert into snapshot_mark (room_nid, snap_nid)
         select distinct p_room, c.snap from snapshot s, unnest(snapshot_chain(s.anc, s.snap_nid)) c(snap)
         where s.snap_nid = any(snaps) and not exists (select from snapshot_mark m where m.room_nid = p_room and m.snap_nid = s.snap_nid)
         on conflict do nothing;
+    return true;
 end $$;
 
 -- For a writer that names snapshots which it remembers, and did not read at the version of the room that it compares: they
 -- stay from now on, or it is told that one is gone. References below 1 are passed over. The caller holds the lock of the room's row.
 create function snapshot_keep(p_room int8, snaps int8[]) returns void language plpgsql as $$
 begin
-    if exists (select from unnest(snaps) u(snap) where u.snap > 0 and not exists (select from snapshot s where s.snap_nid = u.snap)) then
+    if exists (select from unnest(snaps) u(snap) where u.snap > 0 and not exists (select from snapshot s where s.snap_nid = u.snap))
+       or not snapshot_marks(p_room, snaps) then
         raise exception using errcode = 'serialization_failure', message = 'a state that was remembered is gone';
     end if;
-    perform snapshot_marks(p_room, snaps);
 end $$;
 
 -- One step of the clean-up of a room, over at most p_limit rows. done: there is nothing more to do. The room may be gone; what named
@@ -254,7 +261,7 @@ end $$;
 
 create function snapshot_named_less() returns trigger language plpgsql as $$
 begin
-    delete from snapshot_sweep where room_nid in (select distinct room_nid from gone);
+    delete from snapshot_sweep where step < 3 and room_nid in (select distinct room_nid from gone);
     update room set ver = ver + 1 where room_nid in (select distinct room_nid from gone);
     return null;
 end $$;
@@ -266,7 +273,7 @@ create trigger snapshot_named_less after delete on room_state_log referencing ol
     for each statement execute function snapshot_named_less();
 create function snapshot_named_otherwise() returns trigger language plpgsql as $$
 begin
-    delete from snapshot_sweep where room_nid = old.room_nid;
+    delete from snapshot_sweep where step < 3 and room_nid = old.room_nid;
     return null;
 end $$;
 create trigger snapshot_named_otherwise after update on event for each row

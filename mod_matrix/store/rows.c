@@ -106,7 +106,7 @@ mx_slice_t mx_row_body(const mx_rows_t *rows, int row, int col)
     mx_slice_t stored = mx_row_bytes(rows, row, col), pdu = mx_slice("", 0);
     apr_status_t rv = mx_store_body_unpack(&pdu, rows->store->body, stored, rows->pool);
     if (rv != APR_SUCCESS)
-        mx_log(rows->store->log, MX_LOG_ERROR, rv, "MX0207: the stored body of an event is damaged");
+        mx_log(rows->store->log, MX_LOG_ERROR, rv, "MX0208: the stored body of an event is damaged");
     return pdu;
 }
 

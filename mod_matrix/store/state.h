@@ -12,7 +12,7 @@ typedef struct mx_state_item_t {
     apr_int64_t skey_nid, nid;       /* nid 0 in a difference: removed */
 } mx_state_item_t;
 
-/** Remembers whole states that were read, up to so many bytes, for as long as `pool` lives: that of the store. Call it at most once. */
+/** Remembers whole states that were read, up to so many bytes, for as long as `pool` (that of the store) lives. Call it once. */
 void mx_store_state_cache_create(mx_store_t *store, apr_size_t max_bytes, apr_pool_t *pool);
 
 /** The whole state, sorted by skey_nid, in the pool. snap_nid 0: empty. MX_STORE_NONE. No query if it is remembered. */

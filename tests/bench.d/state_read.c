@@ -51,7 +51,8 @@ int main(int argc, char **argv)
     }
     qsort(cold, (size_t)count, sizeof(*cold), ascending);
     qsort(warm, (size_t)count, sizeof(*warm), ascending);
-    printf("{\"reads\": %d, \"entries\": %d, \"cold_p50_ms\": %.2f, \"cold_max_ms\": %.2f, \"warm_p50_ms\": %.2f, \"warm_max_ms\": %.2f}\n", count,
-           n, cold[count / 2], cold[count - 1], warm[count / 2], warm[count - 1]);
+    printf("{\"reads\": %d, \"entries\": %d, \"cold_p50_ms\": %.2f, \"cold_max_ms\": %.2f,"
+           " \"warm_p50_ms\": %.2f, \"warm_max_ms\": %.2f}\n",
+           count, n, cold[count / 2], cold[count - 1], warm[count / 2], warm[count - 1]);
     return 0;
 }

@@ -22,7 +22,8 @@ apr_status_t mx_store_state_load(mx_state_item_t **pitems, int *pn, mx_store_t *
 typedef struct mx_state_hit_t {
     apr_int64_t snap_nid, skey_nid, nid;
 } mx_state_hit_t;
-/** A few entries of many snapshots, each given once, in one query (none, if all are remembered); what a snapshot does not have is left out. */
+/** A few entries of many snapshots, each given once, in one query (none, if all are remembered); what a snapshot does not have is
+    left out. */
 apr_status_t mx_store_state_entries(mx_state_hit_t **phits, int *pn, mx_store_t *store, const apr_int64_t *snaps,
                                     int nsnaps, const apr_int64_t *skeys, int nskeys, apr_pool_t *pool);
 /** What turns state `from` into state `to` (either may be 0). */

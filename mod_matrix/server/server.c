@@ -2,10 +2,16 @@
 /* A homeserver in a child: its start, what store's failures mean to clients, the news that the stream moved. */
 #include "server/server_private.h"
 
+#include "store/state.h"
+
+#define STATES_SHARE 8       /* of MatrixCacheSize */
+
 apr_status_t mx_server_init(mx_server_t *server)
 {
     mx_server_state_t *state = apr_pcalloc(server->pool, sizeof(*state));
     mx_server_intern_create(state, server->settings->cache_bytes, server->pool);
+    if (server->store)
+        mx_store_state_cache_create(server->store, (apr_size_t)server->settings->cache_bytes / STATES_SHARE, server->pool);
     server->state = state;
     return APR_SUCCESS;
 }

@@ -18,7 +18,7 @@ void mx_store_event_read(mx_event_row_t *out, const mx_rows_t *rows, int i, int 
     out->flags = (int)mx_row_int(rows, i, c++);
     out->redacted_by = mx_row_int(rows, i, c++);
     out->id = mx_row_bytes(rows, i, c++);
-    out->pdu = mx_row_bytes(rows, i, c++);
+    out->pdu = mx_row_body(rows, i, c++);
     out->skey_nid = mx_row_int(rows, i, c++);
     out->replaces = mx_row_int(rows, i, c++);
     out->snap_after = mx_row_int(rows, i, c);

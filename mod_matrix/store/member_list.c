@@ -168,8 +168,8 @@ apr_status_t mx_store_member_summaries(mx_store_summary_t *out, mx_store_t *stor
         return rv;
     memset(out, 0, sizeof(*out) * (apr_size_t)n);
     for (i = 0; i < mx_rows_count(rows); i++)
-        out[mx_row_int(rows, i, 0)] = (mx_store_summary_t){ mx_row_int(rows, i, 1), mx_row_int(rows, i, 2), mx_row_bytes(rows, i, 3),
-                                                            mx_row_bytes(rows, i, 4) };
+        out[mx_row_int(rows, i, 0)] = (mx_store_summary_t){ mx_row_int(rows, i, 1), mx_row_int(rows, i, 2), mx_row_body(rows, i, 3),
+                                                            mx_row_body(rows, i, 4) };
     return APR_SUCCESS;
 }
 

@@ -2,6 +2,8 @@
 /* Stores batches of events: turns them into columns for the functions of sql/0005_persist.sql and reads what those say. */
 #include "store/persist.h"
 
+#include "store/pg_private.h"
+
 /** A batch's events column by column. */
 typedef struct columns_t {
     mx_slice_t *id, *pdu;
@@ -14,7 +16,7 @@ typedef struct columns_t {
 
 #define COLUMN(pool, ptr, n) ((ptr) = apr_pcalloc((pool), sizeof(*(ptr)) * (apr_size_t)((n) > 0 ? (n) : 1)))
 
-static void make_message_columns(columns_t *c, const mx_persist_batch_t *batch, apr_pool_t *pool)
+static void make_message_columns(columns_t *c, mx_store_t *store, const mx_persist_batch_t *batch, apr_pool_t *pool)
 {
     int i, n = batch->nevents;
     COLUMN(pool, c->id, n);
@@ -30,7 +32,7 @@ static void make_message_columns(columns_t *c, const mx_persist_batch_t *batch, 
     for (i = 0; i < n; i++) {
         const mx_persist_event_t *ev = &batch->events[i];
         c->id[i] = ev->id;
-        c->pdu[i] = ev->pdu;
+        c->pdu[i] = mx_store_body_pack(store->body, ev->pdu, pool);
         c->ts[i] = ev->ts;
         c->depth[i] = ev->depth;
         c->sender[i] = ev->sender_nid;
@@ -103,7 +105,7 @@ apr_status_t mx_store_persist_messages(mx_persist_result_t **presult, mx_store_t
     columns_t c;
     mx_rows_t *rows;
     apr_status_t rv;
-    make_message_columns(&c, batch, pool);
+    make_message_columns(&c, store, batch, pool);
     rv = mx_store_run(&rows, store, pool, &persist_messages, batch->room_nid, batch->ver, c.id, n, c.pdu, n, c.ts, n,
                       c.depth, n, c.sender, n, c.type, n, batch->events[0].flags, c.device, c.ntxn, c.txn, c.ntxn,
                       c.scope, c.ntxn);
@@ -139,7 +141,7 @@ static void make_snap_lists(lists_t *l, const mx_persist_batch_t *batch, apr_poo
     }
 }
 
-static void make_lists(lists_t *l, const mx_persist_batch_t *batch, apr_pool_t *pool)
+static void make_lists(lists_t *l, mx_store_t *store, const mx_persist_batch_t *batch, apr_pool_t *pool)
 {
     int i;
     make_snap_lists(l, batch, pool);
@@ -164,7 +166,7 @@ static void make_lists(lists_t *l, const mx_persist_batch_t *batch, apr_pool_t *
     COLUMN(pool, l->by, batch->nredactions);
     for (i = 0; i < batch->nredactions; i++) {
         l->redacted[i] = batch->redactions[i].nid;
-        l->redacted_pdu[i] = batch->redactions[i].pdu;
+        l->redacted_pdu[i] = mx_store_body_pack(store->body, batch->redactions[i].pdu, pool);
         l->by[i] = batch->redactions[i].by;
     }
 }
@@ -187,9 +189,9 @@ apr_status_t mx_store_persist_batch(mx_persist_result_t **presult, mx_store_t *s
     lists_t l;
     mx_rows_t *rows;
     apr_status_t rv;
-    make_message_columns(&c, batch, pool);
+    make_message_columns(&c, store, batch, pool);
     make_state_columns(&c, batch, pool);
-    make_lists(&l, batch, pool);
+    make_lists(&l, store, batch, pool);
     rv = mx_store_run(&rows, store, pool, &persist_batch, batch->room_nid, batch->ver, c.id, n, c.pdu, n, c.ts, n,
                       c.depth, n, c.sender, n, c.type, n, c.flags, n, c.before, n, c.device, c.ntxn, c.txn, c.ntxn,
                       c.scope, c.ntxn, c.skey, n, c.replaces, n, c.after, n, c.auth, c.nauth, c.auth_end, n, l.pred, ns,

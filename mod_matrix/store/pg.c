@@ -193,9 +193,13 @@ apr_status_t mx_store_create(mx_store_t **pstore, const mx_store_source_t *sourc
                              apr_pool_t *pool)
 {
     mx_store_t *store = apr_pcalloc(pool, sizeof(*store));
+    apr_status_t rv;
     store->source = source;
     store->dsn = dsn ? apr_pstrdup(pool, dsn) : NULL;
     store->log = log;
+    rv = mx_store_body_create(&store->body, pool);
+    if (rv != APR_SUCCESS)
+        return rv;
     *pstore = store;
     return APR_SUCCESS;
 }

@@ -3,6 +3,7 @@
 #ifndef MX_STORE_PG_PRIVATE_H
 #define MX_STORE_PG_PRIVATE_H
 
+#include "store/body.h"
 #include "store/store.h"
 
 #include <libpq-fe.h>
@@ -30,6 +31,8 @@ struct mx_store_t {
     const mx_store_source_t *source;
     const char *dsn;
     const mx_log_ctx_t *log;
+    mx_store_body_t *body;                      /* packs and unpacks event bodies */
+    struct mx_cache_t *states;                  /* state_cache.c; NULL: nothing is remembered */
 };
 
 struct mx_conn_t {
@@ -45,6 +48,8 @@ struct mx_conn_t {
 
 struct mx_rows_t {
     PGresult *res;
+    mx_store_t *store;
+    apr_pool_t *pool;                           /* of what has to be made to be read */
 };
 
 /** Values in the form PQexecPrepared wants. Scalars live in it, arrays in the pool of the call. */
@@ -83,6 +88,6 @@ const char *mx_store_pg_message(const char *message, apr_pool_t *pool);
 
 /* rows.c */
 /** Hands the result to `pool`. */
-mx_rows_t *mx_store_pg_rows(PGresult *res, apr_pool_t *pool);
+mx_rows_t *mx_store_pg_rows(PGresult *res, mx_store_t *store, apr_pool_t *pool);
 
 #endif

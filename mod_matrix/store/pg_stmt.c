@@ -174,7 +174,7 @@ static apr_status_t query(mx_rows_t **prows, mx_conn_t *conn, apr_pool_t *pool, 
     if (rv != APR_SUCCESS)
         return rv;
     if (prows)
-        *prows = mx_store_pg_rows(res, pool);
+        *prows = mx_store_pg_rows(res, conn->store, pool);
     else
         PQclear(res);
     return APR_SUCCESS;
@@ -231,7 +231,8 @@ static apr_status_t each_start(PGresult **pfirst, mx_conn_t *conn, mx_stmt_t *st
     return APR_SUCCESS;
 }
 
-static apr_status_t each(mx_conn_t *conn, mx_store_row_fn *fn, void *baton, mx_stmt_t *stmt, const mx_pg_params_t *params)
+static apr_status_t each(mx_conn_t *conn, mx_store_row_fn *fn, void *baton, mx_stmt_t *stmt, const mx_pg_params_t *params,
+                         apr_pool_t *row_pool)
 {
     apr_time_t started = apr_time_now();
     PGresult *res = NULL;
@@ -248,7 +249,7 @@ static apr_status_t each(mx_conn_t *conn, mx_store_row_fn *fn, void *baton, mx_s
     if (!res)
         return mx_store_pg_failed(conn, stmt->name, NULL, started);
     for (; res && rv == APR_SUCCESS; res = PQgetResult(conn->pg)) {
-        mx_rows_t row = { res };
+        mx_rows_t row = { res, conn->store, row_pool };
         if (!succeeded(res))
             rv = mx_store_pg_failed(conn, stmt->name, res, started);
         else if (PQntuples(res) > 0)
@@ -256,6 +257,7 @@ static apr_status_t each(mx_conn_t *conn, mx_store_row_fn *fn, void *baton, mx_s
         else
             log_done(conn, stmt, res, started);
         PQclear(res);
+        apr_pool_clear(row_pool);
         if (rv != APR_SUCCESS)
             abandon(conn);
     }
@@ -266,6 +268,7 @@ apr_status_t mx_store_each(mx_store_t *store, apr_pool_t *pool, mx_store_row_fn 
 {
     mx_conn_t conn;
     mx_pg_params_t params;
+    apr_pool_t *row_pool;
     va_list args;
     apr_status_t rv;
     va_start(args, stmt);
@@ -275,7 +278,9 @@ apr_status_t mx_store_each(mx_store_t *store, apr_pool_t *pool, mx_store_row_fn 
         rv = mx_store_pg_open(&conn, store);
     if (rv != APR_SUCCESS)
         return rv;
-    rv = each(&conn, fn, baton, stmt, &params);
+    apr_pool_create(&row_pool, pool);
+    rv = each(&conn, fn, baton, stmt, &params, row_pool);
+    apr_pool_destroy(row_pool);
     mx_store_pg_close(&conn);
     return rv;
 }

@@ -12,10 +12,12 @@ static apr_status_t rows_cleanup(void *data)
     return APR_SUCCESS;
 }
 
-mx_rows_t *mx_store_pg_rows(PGresult *res, apr_pool_t *pool)
+mx_rows_t *mx_store_pg_rows(PGresult *res, mx_store_t *store, apr_pool_t *pool)
 {
     mx_rows_t *rows = apr_palloc(pool, sizeof(*rows));
     rows->res = res;
+    rows->store = store;
+    rows->pool = pool;
     apr_pool_cleanup_register(pool, rows, rows_cleanup, apr_pool_cleanup_null);
     return rows;
 }
@@ -97,6 +99,15 @@ mx_slice_t mx_row_bytes(const mx_rows_t *rows, int row, int col)
     if (PQgetisnull(rows->res, row, col))
         return MX_SLICE_NONE;
     return mx_slice(PQgetvalue(rows->res, row, col), (apr_size_t)PQgetlength(rows->res, row, col));
+}
+
+mx_slice_t mx_row_body(const mx_rows_t *rows, int row, int col)
+{
+    mx_slice_t stored = mx_row_bytes(rows, row, col), pdu = mx_slice("", 0);
+    apr_status_t rv = mx_store_body_unpack(&pdu, rows->store->body, stored, rows->pool);
+    if (rv != APR_SUCCESS)
+        mx_log(rows->store->log, MX_LOG_ERROR, rv, "MX0208: the stored body of an event is damaged");
+    return pdu;
 }
 
 #define ARRAY_HEAD_BYTES 20      /* dimensions, has nulls, element type, length, lower bound */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reads snapshots. How they are made: snapshot_add() in sql/0005_persist.sql. */
+/* Reads snapshots. How they are made: snapshot_add() in sql/0006_snapshots.sql. */
 #include "store/state_private.h"
 
 #include "base/crypto.h"
@@ -7,117 +7,122 @@
 #include <apr_hash.h>
 #include <endian.h>
 
-#define DELTA_SKEYS "s.delta[:cardinality(s.delta) / 2]"
-#define DELTA_NIDS "s.delta[cardinality(s.delta) / 2 + 1:]"
-
-int mx_store_state_overlay(mx_state_item_t *out, const mx_state_item_t *state, int n, const apr_int64_t *delta,
-                           int nchanges)
-{
-    int i = 0, k = 0, used = 0;
-    while (i < n || k < nchanges) {
-        if (k >= nchanges || (i < n && state[i].skey_nid < delta[k])) {
-            out[used++] = state[i++];
-            continue;
-        }
-        if (i < n && state[i].skey_nid == delta[k])
-            i++;
-        if (delta[nchanges + k])
-            out[used++] = (mx_state_item_t){ delta[k], delta[nchanges + k] };
-        k++;
-    }
-    return used;
-}
-
 apr_status_t mx_store_state_load(mx_state_item_t **pitems, int *pn, mx_store_t *store, apr_int64_t snap_nid,
                                  apr_pool_t *pool)
 {
-    MX_STMT(state_load, "l",
-            "select s.delta from snapshot t join snapshot s on s.snap_nid = any(t.anc || t.snap_nid)"
-            " where t.snap_nid = $1::int8 order by s.idx");
-    mx_state_item_t *items = apr_palloc(pool, sizeof(*items)), *next;
-    apr_int64_t *delta;
-    mx_rows_t *rows;
-    int i, n = 0, len;
-    apr_status_t rv = snap_nid ? mx_store_run(&rows, store, pool, &state_load, snap_nid) : APR_SUCCESS;
+    mx_state_list_t list;
+    apr_status_t rv = mx_store_state_load_many(&list, store, &snap_nid, 1, pool);
     if (rv != APR_SUCCESS)
         return rv;
-    for (i = 0; snap_nid && i < mx_rows_count(rows); i++) {
-        len = mx_row_int_array(&delta, rows, i, 0, pool) / 2;
-        next = apr_palloc(pool, sizeof(*next) * (apr_size_t)(n + len + 1));
-        n = mx_store_state_overlay(next, items, n, delta, len);
-        items = next;
-    }
-    if (snap_nid && i == 0)
+    if (snap_nid && !list.items)
         return MX_STORE_NONE;
-    *pitems = items;
-    *pn = n;
+    *pitems = list.items ? list.items : apr_palloc(pool, sizeof(**pitems));
+    *pn = list.n;
     return APR_SUCCESS;
 }
 
-/** What the deltas say of a key. */
-typedef struct said_key_t {
-    apr_int64_t snap_nid, skey_nid;
-} said_key_t;
+/** What was read of one snapshot's delta: all of it, or single entries. */
+typedef struct part_t {
+    mx_slice_t delta;
+    struct part_t *next;
+} part_t;
 
-enum { ENTRIES_CHAIN, ENTRIES_SAID };   /* kinds of rows of entries_read */
+enum { ENTRIES_CHAIN, ENTRIES_PART };   /* kinds of rows of state_entries */
 
-/** Newest word of a chain on a key; -1 if it says nothing. */
-static apr_int64_t last_word(apr_hash_t *said, const apr_int64_t *chain, int n, apr_int64_t skey_nid)
+/** Newest word of a chain on a key; 0 if it has none, or the entry was removed. */
+static apr_int64_t last_word(apr_hash_t *parts, const apr_int64_t *chain, int n, apr_int64_t skey_nid)
 {
     while (n-- > 0) {
-        said_key_t key = { chain[n], skey_nid };
-        const apr_int64_t *nid = apr_hash_get(said, &key, sizeof(key));
-        if (nid)
-            return *nid;
+        const part_t *part = apr_hash_get(parts, &chain[n], sizeof(chain[n]));
+        for (; part; part = part->next) {
+            apr_int64_t nid = mx_store_state_delta_find(part->delta, skey_nid);
+            if (nid >= 0)
+                return nid;
+        }
     }
-    return -1;
+    return 0;
 }
 
-static void remember_said(apr_hash_t *said, const mx_rows_t *rows, int row, apr_pool_t *pool)
+static void remember_part(apr_hash_t *parts, const mx_rows_t *rows, int row, apr_pool_t *pool)
 {
-    said_key_t *key = apr_palloc(pool, sizeof(*key));
-    apr_int64_t *nid = apr_palloc(pool, sizeof(*nid));
-    key->snap_nid = mx_row_int(rows, row, 1);
-    key->skey_nid = mx_row_int(rows, row, 2);
-    *nid = mx_row_int(rows, row, 3);
-    apr_hash_set(said, key, sizeof(*key), nid);
+    apr_int64_t *snap_nid = apr_palloc(pool, sizeof(*snap_nid));
+    part_t *part = apr_palloc(pool, sizeof(*part));
+    *snap_nid = mx_row_int(rows, row, 1);
+    part->delta = mx_row_bytes(rows, row, 2);
+    part->next = apr_hash_get(parts, snap_nid, sizeof(*snap_nid));
+    apr_hash_set(parts, snap_nid, sizeof(*snap_nid), part);
+}
+
+/** Adds the entries of those snapshots that the rows tell of. */
+static apr_status_t read_entries(mx_state_hit_t *hits, int *pn, const mx_rows_t *rows, const apr_int64_t *skeys, int nskeys,
+                                 apr_pool_t *pool)
+{
+    apr_hash_t *parts = apr_hash_make(pool);
+    int i, k, len;
+    for (i = 0; i < mx_rows_count(rows); i++) {
+        if (mx_row_int(rows, i, 0) == ENTRIES_PART)
+            remember_part(parts, rows, i, pool);
+    }
+    for (i = 0; i < mx_rows_count(rows); i++) {
+        apr_int64_t *chain, nid;
+        if (mx_row_int(rows, i, 0) != ENTRIES_CHAIN)
+            continue;
+        len = mx_store_state_delta_numbers(&chain, mx_row_bytes(rows, i, 2), pool);
+        if (len < 0)
+            return MX_STORE_ERROR;
+        for (k = 0; k < nskeys; k++) {
+            nid = last_word(parts, chain, len, skeys[k]);
+            if (nid > 0)
+                hits[(*pn)++] = (mx_state_hit_t){ mx_row_int(rows, i, 1), skeys[k], nid };
+        }
+    }
+    return APR_SUCCESS;
+}
+
+/** Entries of a snapshot whose state is remembered; 0: it is not. */
+static int find_remembered(mx_state_hit_t *hits, int *pn, mx_store_t *store, apr_int64_t snap_nid, const apr_int64_t *skeys, int nskeys)
+{
+    mx_cache_ref_t *ref;
+    const mx_state_list_t *list = mx_store_state_cache_get(&ref, store, snap_nid);
+    int k;
+    for (k = 0; list && k < nskeys; k++) {
+        apr_int64_t nid = mx_store_state_cache_find(list, skeys[k]);
+        if (nid)
+            hits[(*pn)++] = (mx_state_hit_t){ snap_nid, skeys[k], nid };
+    }
+    if (list)
+        mx_cache_put(ref);
+    return list != NULL;
 }
 
 apr_status_t mx_store_state_entries(mx_state_hit_t **phits, int *pn, mx_store_t *store, const apr_int64_t *snaps,
                                     int nsnaps, const apr_int64_t *skeys, int nskeys, apr_pool_t *pool)
 {
-    MX_STMT(
-        state_entries, "LL",
-        "select 0, t.snap_nid, 0::int8, 0::int8, t.anc || t.snap_nid from snapshot t where t.snap_nid = any($1::int8[])"
-        " union all"
-        " select 1, s.snap_nid, k.skey, v.nid, null from"
-        " (select distinct u.snap from snapshot t, unnest(t.anc || t.snap_nid) u(snap) where t.snap_nid = "
-        "any($1::int8[])) c"
-        " join snapshot s on s.snap_nid = c.snap, unnest($2::int8[]) k(skey),"
-        " lateral (select delta_entry(s.delta, k.skey) as nid offset 0) v where v.nid is not null");
-    apr_hash_t *said = apr_hash_make(pool);
-    mx_state_hit_t *hits;
-    mx_rows_t *rows;
-    int i, k, n = 0, len;
-    apr_status_t rv = mx_store_run(&rows, store, pool, &state_entries, snaps, nsnaps, skeys, nskeys);
+    /* Long deltas are not brought here for a few entries. */
+    MX_STMT(state_entries, "LL",
+            "with part as materialized (select distinct u.snap from snapshot t, unnest(snapshot_chain(t.anc, t.snap_nid)) u(snap)"
+            " where t.snap_nid = any($1::int8[])),"
+            " found as materialized (select snap, octet_length(s.delta) > 2000 as long from part join snapshot s on s.snap_nid = snap)"
+            " select 0, t.snap_nid, t.anc || number_pack(t.snap_nid) from snapshot t where t.snap_nid = any($1::int8[])"
+            " union all select 1, snap, s.delta from found join snapshot s on s.snap_nid = snap where not long"
+            " union all select 1, snap, v.entry from found join snapshot s on s.snap_nid = snap, unnest($2::int8[]) k(skey),"
+            " lateral (select delta_entry(s.delta, number_pack(k.skey), s.anc = '') as entry offset 0) v"
+            " where long and v.entry is not null");
+    apr_int64_t *missing = apr_palloc(pool, sizeof(*missing) * (apr_size_t)(nsnaps + 1));
+    mx_state_hit_t *hits = apr_palloc(pool, sizeof(*hits) * ((apr_size_t)nsnaps * (apr_size_t)nskeys + 1));
+    mx_rows_t *rows = NULL;
+    int i, n = 0, nmissing = 0;
+    apr_status_t rv = APR_SUCCESS;
+    for (i = 0; i < nsnaps; i++) {
+        if (!find_remembered(hits, &n, store, snaps[i], skeys, nskeys))
+            missing[nmissing++] = snaps[i];
+    }
+    if (nmissing)
+        rv = mx_store_run(&rows, store, pool, &state_entries, missing, nmissing, skeys, nskeys);
+    if (rv == APR_SUCCESS && nmissing)
+        rv = read_entries(hits, &n, rows, skeys, nskeys, pool);
     if (rv != APR_SUCCESS)
         return rv;
-    for (i = 0; i < mx_rows_count(rows); i++) {
-        if (mx_row_int(rows, i, 0) == ENTRIES_SAID)
-            remember_said(said, rows, i, pool);
-    }
-    hits = apr_palloc(pool, sizeof(*hits) * ((apr_size_t)nsnaps * (apr_size_t)nskeys + 1));
-    for (i = 0; i < mx_rows_count(rows); i++) {
-        apr_int64_t *chain, nid;
-        if (mx_row_int(rows, i, 0) != ENTRIES_CHAIN)
-            continue;
-        len = mx_row_int_array(&chain, rows, i, 4, pool);
-        for (k = 0; k < nskeys; k++) {
-            nid = last_word(said, chain, len, skeys[k]);
-            if (nid > 0)
-                hits[n++] = (mx_state_hit_t){ mx_row_int(rows, i, 1), skeys[k], nid };
-        }
-    }
     *phits = hits;
     *pn = n;
     return APR_SUCCESS;
@@ -126,35 +131,12 @@ apr_status_t mx_store_state_entries(mx_state_hit_t **phits, int *pn, mx_store_t 
 apr_status_t mx_store_state_diff(mx_state_item_t **pitems, int *pn, mx_store_t *store, apr_int64_t from, apr_int64_t to,
                                  apr_pool_t *pool)
 {
-    /* What both chains begin with is common to both states; only a key that the rest of either speaks of can differ. */
-    MX_STMT(
-        state_diff, "ll",
-        "with link as (select 1 as side, u.snap from snapshot t, unnest(t.anc || t.snap_nid) u(snap) where t.snap_nid "
-        "= $1::int8"
-        " union all select 2, u.snap from snapshot t, unnest(t.anc || t.snap_nid) u(snap) where t.snap_nid = $2::int8),"
-        " part as (select snap, case count(*) when 1 then min(side) else 0 end as side from link group by snap),"
-        " own as (select distinct on (p.side, u.skey) p.side, u.skey, u.nid from part p join snapshot s on s.snap_nid "
-        "= p.snap,"
-        " unnest(" DELTA_SKEYS ", " DELTA_NIDS ") u(skey, nid) where p.side <> 0 order by p.side, u.skey, s.idx desc),"
-        " base as (select distinct on (u.skey) u.skey, u.nid from part p join snapshot s on s.snap_nid = p.snap,"
-        " unnest(" DELTA_SKEYS ", " DELTA_NIDS ") u(skey, nid)"
-        " where p.side = 0 and u.skey in (select skey from own) order by u.skey, s.idx desc),"
-        " both_sides as (select k.skey, coalesce(f.nid, b.nid, 0) as nid_from, coalesce(t.nid, b.nid, 0) as nid_to"
-        " from (select distinct skey from own) k left join base b on b.skey = k.skey"
-        " left join own f on f.side = 1 and f.skey = k.skey left join own t on t.side = 2 and t.skey = k.skey)"
-        " select skey, nid_to from both_sides where nid_from <> nid_to order by skey");
-    mx_state_item_t *items;
-    mx_rows_t *rows;
-    int i, n;
-    apr_status_t rv = mx_store_run(&rows, store, pool, &state_diff, from, to);
+    mx_state_list_t list;
+    apr_status_t rv = mx_store_state_diff_many(&list, store, &from, &to, 1, pool);
     if (rv != APR_SUCCESS)
         return rv;
-    n = mx_rows_count(rows);
-    items = apr_palloc(pool, sizeof(*items) * (apr_size_t)(n + 1));
-    for (i = 0; i < n; i++)
-        items[i] = (mx_state_item_t){ mx_row_int(rows, i, 0), mx_row_int(rows, i, 1) };
-    *pitems = items;
-    *pn = n;
+    *pitems = list.items ? list.items : apr_palloc(pool, sizeof(**pitems));
+    *pn = list.n;
     return APR_SUCCESS;
 }
 

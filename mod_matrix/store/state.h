@@ -12,14 +12,18 @@ typedef struct mx_state_item_t {
     apr_int64_t skey_nid, nid;       /* nid 0 in a difference: removed */
 } mx_state_item_t;
 
-/** The whole state, sorted by skey_nid. snap_nid 0: empty. */
+/** Remembers whole states that were read, up to so many bytes, for as long as `pool` (that of the store) lives. Call it once. */
+void mx_store_state_cache_create(mx_store_t *store, apr_size_t max_bytes, apr_pool_t *pool);
+
+/** The whole state, sorted by skey_nid, in the pool. snap_nid 0: empty. MX_STORE_NONE. No query if it is remembered. */
 apr_status_t mx_store_state_load(mx_state_item_t **pitems, int *pn, mx_store_t *store, apr_int64_t snap_nid,
                                  apr_pool_t *pool);
 
 typedef struct mx_state_hit_t {
     apr_int64_t snap_nid, skey_nid, nid;
 } mx_state_hit_t;
-/** A few entries of many snapshots, in one query; what a snapshot does not have is left out. */
+/** A few entries of many snapshots, each given once, in one query (none, if all are remembered); what a snapshot does not have is
+    left out. */
 apr_status_t mx_store_state_entries(mx_state_hit_t **phits, int *pn, mx_store_t *store, const apr_int64_t *snaps,
                                     int nsnaps, const apr_int64_t *skeys, int nskeys, apr_pool_t *pool);
 /** What turns state `from` into state `to` (either may be 0). */
@@ -36,12 +40,22 @@ typedef struct mx_state_list_t {
     mx_state_item_t *items;          /* sorted by skey_nid */
     int n;
 } mx_state_list_t;
-/** The whole state of each snapshot (0: empty), out[i] for snaps[i]. */
+/** The whole state of each snapshot (0: empty; so is one that is not there), out[i] for snaps[i]. */
 apr_status_t mx_store_state_load_many(mx_state_list_t *out, mx_store_t *store, const apr_int64_t *snaps, int n,
                                       apr_pool_t *pool);
 /** What turns from[i] into to[i]. */
 apr_status_t mx_store_state_diff_many(mx_state_list_t *out, mx_store_t *store, const apr_int64_t *from,
                                       const apr_int64_t *to, int n, apr_pool_t *pool);
+
+/* ---- clean-up (state_gc.c) ---- */
+
+/**
+ * One step of taking away the room's snapshots that neither its events nor its history of states name; over at most `limit` rows, and
+ * the room's writers wait for no more than that. *pdone: the room is through, the next step would begin anew. The room may be
+ * deleted, with its events, already. Events may be stored between the steps, and by any process; if some are deleted, the
+ * clean-up begins anew by itself. MX_STORE_RETRY.
+ */
+apr_status_t mx_store_state_collect(int *pdone, int *premoved, mx_store_t *store, apr_int64_t room_nid, int limit, apr_pool_t *pool);
 
 /* ---- equality (for whoever makes snapshots: room/accept.c) ---- */
 

@@ -89,6 +89,8 @@ int mx_row_bool(const mx_rows_t *rows, int row, int col);
 double mx_row_real(const mx_rows_t *rows, int row, int col);          /* float8 */
 const char *mx_row_text(const mx_rows_t *rows, int row, int col);     /* NUL-terminated; text and varchar */
 mx_slice_t mx_row_bytes(const mx_rows_t *rows, int row, int col);     /* bytea */
+/** An event's body (a pdu column), unpacked: in the pool of the rows. Of length 0 if what is stored is damaged, which is logged. */
+mx_slice_t mx_row_body(const mx_rows_t *rows, int row, int col);
 int mx_row_int_array(apr_int64_t **pout, const mx_rows_t *rows, int row, int col, apr_pool_t *pool);   /* int4[], int8[]; returns n */
 int mx_row_text_array(const char ***pout, const mx_rows_t *rows, int row, int col, apr_pool_t *pool);
 int mx_row_bytes_array(mx_slice_t **pout, const mx_rows_t *rows, int row, int col, apr_pool_t *pool);

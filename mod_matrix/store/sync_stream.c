@@ -53,7 +53,7 @@ apr_status_t mx_store_sync_events(mx_sync_event_row_t **pout, int *pn, int *psee
         row->sender = mx_row_text(rows, i, col++);
         row->state_key = mx_row_text(rows, i, col++);
         row->target_nid = mx_row_int(rows, i, col++);
-        row->replaced = mx_row_bytes(rows, i, col++);
+        row->replaced = mx_row_body(rows, i, col++);
         row->replaced_id = mx_row_bytes(rows, i, col++);
         row->replaced_snap = mx_row_int(rows, i, col++);
         row->txn_device_nid = mx_row_int(rows, i, col++);

@@ -34,6 +34,7 @@ MAY_INCLUDE = {
 FOREIGN = [
     (r"jansson\.h", r"base/json\.c"),
     (r"(openssl/.*|sodium\.h|crypt\.h)", r"base/crypto\.c"),
+    (r"zstd\.h", r"base/zip\.c"),
     (r"libpq-fe\.h", r"store/(pg\w*|rows|listen|source_private)\.[ch]"),
     (r"apr_dbd\.h|mod_dbd\.h", r"glue/\w+\.c"),
     (r"(httpd|http_\w+|ap_\w+|util_\w+|mpm_common|scoreboard|mod_\w+)\.h", r"glue/\w+\.[ch]"),

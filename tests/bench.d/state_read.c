@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reads whole states of a room at random snapshots, each twice: cold, then remembered. usage: state_read DSN ROOM_NID READS */
+#include "base/crypto.h"
+#include "store/state.h"
+
+#include <apr_general.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define CACHE_BYTES (4 * 1024 * 1024)        /* as with MatrixCacheSize as it is by default */
+#define READS_MAX 1000
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+static double load_ms(mx_store_t *store, apr_int64_t snap, int *pn, apr_pool_t *pool)
+{
+    apr_time_t start = apr_time_now();
+    mx_state_item_t *items;
+    if (mx_store_state_load(&items, pn, store, snap, pool) != APR_SUCCESS)
+        exit(1);
+    return (double)(apr_time_now() - start) / 1000;
+}
+
+int main(int argc, char **argv)
+{
+    MX_STMT(bench_snaps, "li", "select snap_nid from snapshot where room_nid = $1::int8 order by random() limit $2::int4");
+    double cold[READS_MAX], warm[READS_MAX];
+    mx_store_source_t *source;
+    mx_store_t *store;
+    mx_rows_t *rows;
+    apr_pool_t *pool, *p;
+    int i, n, count;
+    apr_initialize();
+    apr_pool_create(&pool, NULL);
+    apr_pool_create(&p, pool);
+    if (argc != 4 || mx_crypto_init() != APR_SUCCESS || mx_store_source_private(&source, argv[1], pool) != APR_SUCCESS ||
+        mx_store_create(&store, source, argv[1], NULL, pool) != APR_SUCCESS)
+        return 1;
+    mx_store_state_cache_create(store, CACHE_BYTES, pool);
+    if (mx_store_run(&rows, store, pool, &bench_snaps, (apr_int64_t)atoll(argv[2]), atoi(argv[3])) != APR_SUCCESS)
+        return 1;
+    count = mx_rows_count(rows) < READS_MAX ? mx_rows_count(rows) : READS_MAX;
+    for (i = 0; i < count; i++) {
+        cold[i] = load_ms(store, mx_row_int(rows, i, 0), &n, p);
+        warm[i] = load_ms(store, mx_row_int(rows, i, 0), &n, p);
+        apr_pool_clear(p);
+    }
+    qsort(cold, (size_t)count, sizeof(*cold), ascending);
+    qsort(warm, (size_t)count, sizeof(*warm), ascending);
+    printf("{\"reads\": %d, \"entries\": %d, \"cold_p50_ms\": %.2f, \"cold_max_ms\": %.2f,"
+           " \"warm_p50_ms\": %.2f, \"warm_max_ms\": %.2f}\n",
+           count, n, cold[count / 2], cold[count - 1], warm[count / 2], warm[count - 1]);
+    return 0;
+}

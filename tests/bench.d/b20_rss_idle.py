@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Memory of the children after a start."""
+import json
+import time
+
+from common import quickstart, row
+
+
+def measure(bench):
+    server = bench.server
+    quickstart("restart")
+    server.pid = int(json.loads(quickstart("up", "--json"))["pid"])
+    time.sleep(2)
+    row("B20", "children idle after start: MB of PSS together", f"{server.memory_kb('Pss') / 1024:.1f}", "", "", "<= 40")

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the workloads share: the server under test, people and rooms on it, the driver, the table of results."""
+import functools
+import glob
+import json
+import os
+import pathlib
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+
+REPO = pathlib.Path(__file__).resolve().parent.parent.parent
+BUILD = REPO / ".build"
+WORK = BUILD / "bench"
+DIR = WORK / "server"
+PGBENCH_SQL = REPO / "tests/bench.d/persist.sql"
+MESSAGE = json.dumps({"msgtype": "m.text", "body": "x" * 240 + " %n"})
+ROWS = []
+
+
+def note(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def row(bench, what, value, baseline="", ratio="", bar=""):
+    ROWS.append((bench, what, value, baseline, ratio, bar))
+    note("  ".join(str(x) for x in ROWS[-1] if x != ""))
+
+
+def run(*args, **kw):
+    return subprocess.run([str(a) for a in args], check=True, stdout=subprocess.PIPE, text=True, **kw).stdout
+
+
+def quickstart(*args):
+    return run(REPO / "conf/quickstart", *args, "--dir", DIR)
+
+
+def free_ports(n):
+    held = [socket.socket() for _ in range(n)]
+    for s in held:
+        s.bind(("127.0.0.1", 0))
+    ports = [s.getsockname()[1] for s in held]
+    for s in held:
+        s.close()
+    return ports
+
+
+class Server:
+    """The server under test, started by conf/quickstart, and a few things an administrator can see of it."""
+
+    def __init__(self):
+        plain, tls = free_ports(2)
+        out = run(REPO / "conf/quickstart", "up", "--dir", DIR, "--server-name", "bench.test", "--http", plain, "--https",
+                  tls, "--open-registration", "--no-rate-limits", "--json", "--conf-line", "MatrixPasswordCost 1")
+        self.about = json.loads(out)
+        self.base = self.about["base_url"]
+        self.port = self.base.rsplit(":", 1)[1]
+        self.dsn = self.about["dsn"]
+        self.pid = int(self.about["pid"])
+
+    def sql(self, text):
+        return run("psql", "-X", "-At", "-d", self.dsn, "-c", text).strip()
+
+    def call(self, method, path, body=None, token=None):
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.base + path, data, method=method)
+        if token:
+            request.add_header("Authorization", "Bearer " + token)
+        if data is not None:
+            request.add_header("Content-Type", "application/json")
+        with urllib.request.urlopen(request, timeout=120) as answer:
+            return json.load(answer)
+
+    def register(self, name):
+        return self.call("POST", "/_matrix/client/v3/register", {
+            "username": name, "password": "bench-password", "auth": {"type": "m.login.dummy"}})
+
+    def children(self):
+        out = run("pgrep", "-P", str(self.pid))
+        return [int(p) for p in out.split()]
+
+    def memory_kb(self, field):
+        total = 0
+        for pid in self.children():
+            for line in open(f"/proc/{pid}/smaps_rollup"):
+                if line.startswith(field + ":"):
+                    total += int(line.split()[1])
+        return total
+
+    def threads(self):
+        return sum(len(os.listdir(f"/proc/{pid}/task")) for pid in self.children())
+
+
+def build_driver():
+    WORK.mkdir(parents=True, exist_ok=True)
+    run("cc", "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-o", WORK / "driver", REPO / "tests/bench.d/driver.c")
+
+
+def driver(server, mode, lines, *args):
+    """Writes the lines to a file and runs the driver on them."""
+    file = WORK / f"{mode}.txt"
+    file.write_text("".join(line + "\n" for line in lines))
+    out = subprocess.run([WORK / "driver", mode, "127.0.0.1", server.port, file, *map(str, args)], stdout=subprocess.PIPE, text=True)
+    result = json.loads(out.stdout)
+    if result["failed"]:
+        note(f"  driver {mode}: {result['failed']} failed: {result['failure']}")
+    return result
+
+
+def send_line(room, token):
+    return f"PUT /_matrix/client/v3/rooms/{room}/send/m.room.message/b{time.time_ns()}.%n {token} {MESSAGE}"
+
+
+def parallel(work, items, threads=8):
+    """Runs work(item) for all items on a few threads; results in order."""
+    out, todo = [None] * len(items), iter(enumerate(items))
+    lock = threading.Lock()
+
+    def loop():
+        while True:
+            with lock:
+                i, item = next(todo, (None, None))
+            if i is None:
+                return
+            out[i] = work(item)
+    pool = [threading.Thread(target=loop) for _ in range(threads)]
+    [t.start() for t in pool]
+    [t.join() for t in pool]
+    return out
+
+
+class People:
+    """Users and rooms that the workloads share; made on first use."""
+
+    def __init__(self, server):
+        self.server, self.stamp = server, format(int(time.time()), "x")
+        self.serial = 0
+        self.sender = self.user()
+        self.rooms = parallel(lambda _: server.call("POST", "/_matrix/client/v3/createRoom", {}, self.sender["access_token"])["room_id"],
+                              range(100), 4)
+
+    def user(self):
+        self.serial += 1
+        return self.server.register(f"u{self.stamp}x{self.serial}")
+
+    def users(self, n):
+        names = []
+        for _ in range(n):
+            self.serial += 1
+            names.append(f"u{self.stamp}x{self.serial}")
+        return parallel(self.server.register, names)
+
+
+class Pgbench:
+    """The store's own send statement, on rooms of its own, without HTTP, hashing or signing."""
+
+    def __init__(self, server):
+        self.server = server
+        self.base = int(server.sql("insert into room (room_id, version) select '!bench' || clock_timestamp() || g, 12"
+                                   " from generate_series(0, 63) g returning room_nid").split("\n")[0])
+        self.bin = sorted(glob.glob("/usr/lib/postgresql/*/bin/pgbench"))[-1]
+        self.cache = {}
+
+    def rate(self, clients, seconds):
+        if clients not in self.cache:
+            out = run(self.bin, "-n", "-M", "prepared", "-c", clients, "-j", min(2, clients), "-T", max(1, round(seconds)), "-D", f"base={self.base}", "-D", "v=0",
+                      "-f", PGBENCH_SQL, self.server.dsn)
+            tps = float(re.search(r"tps = ([0-9.]+)", out).group(1))
+            ms = float(re.search(r"latency average = ([0-9.]+) ms", out).group(1))
+            self.cache[clients] = (tps, ms)
+        return self.cache[clients]
+
+
+class Bench:
+    """One run: what a workload needs is made when it is first asked for. `kept` is for what one workload leaves for another."""
+
+    def __init__(self, seconds):
+        self.seconds, self.kept = seconds, {}
+
+    @functools.cached_property
+    def server(self):
+        return Server()
+
+    @functools.cached_property
+    def people(self):
+        return People(self.server)
+
+    @functools.cached_property
+    def pgbench(self):
+        return Pgbench(self.server)
+
+    def end(self):
+        if "server" in self.__dict__:
+            quickstart("down")
+
+
+def table():
+    head = ("id", "workload", "measured", "baseline", "ratio", "bar")
+    widths = [max(len(str(r[i])) for r in ROWS + [head]) for i in range(6)]
+    for r in [head] + ROWS:
+        print("  ".join(str(x).ljust(w) for x, w in zip(r, widths)).rstrip())

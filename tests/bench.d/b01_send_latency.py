@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """One sender at a time: what a send takes, and what it costs in statements and commits."""
+import duel
 from common import driver, note, row, send_line
 
 
@@ -11,7 +12,7 @@ def measure(bench):
 def latency(bench):
     server = bench.server
     base_tps, base_ms = bench.pgbench.rate(1, bench.seconds)
-    got = driver(server, "load", [send_line(r, bench.people.sender["access_token"]) for r in bench.people.rooms[:20]], 1, bench.seconds)
+    got = driver(server, "load", [send_line(r, bench.people.token) for r in bench.people.rooms[:20]], 1, bench.seconds)
     row("B1", "send, 1 client, 20 rooms: p50 ms", f"{got['p50_ms']:.2f}", f"pgbench {base_ms:.2f}", f"{got['p50_ms'] / base_ms:.2f}", "<= 4")
     row("B1", "send, 1 client, 20 rooms: p99 ms", f"{got['p99_ms']:.2f}")
 
@@ -19,7 +20,7 @@ def latency(bench):
 def statements(bench):
     """How many statements and commits a plain send costs, as PostgreSQL counts them."""
     server = bench.server
-    token, n = bench.people.sender["access_token"], 200
+    token, n = bench.people.token, 200
     lines = [send_line(bench.people.rooms[0], token)]
     driver(server, "load", lines, 1, 0.2)
     server.sql("select pg_stat_statements_reset()")
@@ -35,3 +36,7 @@ def statements(bench):
     row("B1", "statements per send (pg_stat_statements)", f"{int(calls) / sends:.3f}", f"{sends} sends", "", "1")
     note("  most called: " + top.replace("\n", " | "))
     row("B1", "commits per send (transactions that wrote)", f"{commits / sends:.3f}", f"{sends} sends", "", "1")
+
+
+def versus(fight):
+    fight.compare("B1", "send, 1 client, 20 rooms", lambda side: side.load(side.send_lines(20), 1, fight.seconds), duel.latency(">= 30"))

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.parse
 import urllib.request
 
 REPO = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -49,18 +50,21 @@ def free_ports(n):
     return ports
 
 
-class Server:
-    """The server under test, started by conf/quickstart, and a few things an administrator can see of it."""
+def clock_ticks(pid, waited_for=False):
+    """CPU of a process in ticks; that of its children that ended as well, if asked for. 0 if it is gone."""
+    try:
+        fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
+    except OSError:
+        return 0
+    return sum(int(x) for x in fields[11:15 if waited_for else 13])
 
-    def __init__(self):
-        plain, tls = free_ports(2)
-        out = run(REPO / "conf/quickstart", "up", "--dir", DIR, "--server-name", "bench.test", "--http", plain, "--https",
-                  tls, "--open-registration", "--no-rate-limits", "--json", "--conf-line", "MatrixPasswordCost 1")
-        self.about = json.loads(out)
-        self.base = self.about["base_url"]
-        self.port = self.base.rsplit(":", 1)[1]
-        self.dsn = self.about["dsn"]
-        self.pid = int(self.about["pid"])
+
+def children(pid):
+    return [int(p) for p in subprocess.run(["pgrep", "-P", str(pid)], stdout=subprocess.PIPE, text=True).stdout.split()]
+
+
+class Homeserver:
+    """What a workload needs of any homeserver: `base` (URL), `port`, `dsn`, `pid`; see Server and synapse.Synapse."""
 
     def sql(self, text):
         return run("psql", "-X", "-At", "-d", self.dsn, "-c", text).strip()
@@ -79,20 +83,60 @@ class Server:
         return self.call("POST", "/_matrix/client/v3/register", {
             "username": name, "password": "bench-password", "auth": {"type": "m.login.dummy"}})
 
-    def children(self):
-        out = run("pgrep", "-P", str(self.pid))
-        return [int(p) for p in out.split()]
+    def create_room(self, token, body=None):
+        return self.call("POST", "/_matrix/client/v3/createRoom", body or {}, token)["room_id"]
+
+    def position(self, token):
+        """Where the server's stream is now, as a /sync token."""
+        return self.call("GET", "/_matrix/client/v3/sync?timeout=0", token=token)["next_batch"]
+
+    def processes(self):
+        return [self.pid]
 
     def memory_kb(self, field):
         total = 0
-        for pid in self.children():
+        for pid in self.processes():
             for line in open(f"/proc/{pid}/smaps_rollup"):
                 if line.startswith(field + ":"):
                     total += int(line.split()[1])
         return total
 
     def threads(self):
-        return sum(len(os.listdir(f"/proc/{pid}/task")) for pid in self.children())
+        return sum(len(os.listdir(f"/proc/{pid}/task")) for pid in self.processes())
+
+    def cpu_ms(self):
+        """CPU so far of the server alone."""
+        return sum(clock_ticks(pid) for pid in self.processes()) * 1e3 / os.sysconf("SC_CLK_TCK")
+
+    def cpu_with_database_ms(self):
+        """CPU so far of the server and of everything that PostgreSQL runs."""
+        if not hasattr(self, "postmaster"):
+            data = self.sql("select setting from pg_settings where name = 'data_directory'")
+            self.postmaster = int(pathlib.Path(data, "postmaster.pid").read_text().split()[0])
+        ticks = clock_ticks(self.postmaster, True) + sum(clock_ticks(pid) for pid in children(self.postmaster))
+        return self.cpu_ms() + ticks * 1e3 / os.sysconf("SC_CLK_TCK")
+
+
+class Server(Homeserver):
+    """The server under test, started by conf/quickstart."""
+
+    name = "ours"
+
+    def __init__(self):
+        plain, tls = free_ports(2)
+        out = run(REPO / "conf/quickstart", "up", "--dir", DIR, "--server-name", "bench.test", "--http", plain, "--https",
+                  tls, "--open-registration", "--no-rate-limits", "--json", "--conf-line", "MatrixPasswordCost 1")
+        self.about = json.loads(out)
+        self.base = self.about["base_url"]
+        self.port = self.base.rsplit(":", 1)[1]
+        self.dsn = self.about["dsn"]
+        self.pid = int(self.about["pid"])
+
+    def processes(self):
+        return children(self.pid)
+
+    def end(self):
+        quickstart("down")
 
 
 def build_driver():
@@ -100,15 +144,28 @@ def build_driver():
     run("cc", "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-o", WORK / "driver", REPO / "tests/bench.d/driver.c")
 
 
-def driver(server, mode, lines, *args):
-    """Writes the lines to a file and runs the driver on them."""
+def request_file(mode, lines):
     file = WORK / f"{mode}.txt"
     file.write_text("".join(line + "\n" for line in lines))
-    out = subprocess.run([WORK / "driver", mode, "127.0.0.1", server.port, file, *map(str, args)], stdout=subprocess.PIPE, text=True)
+    return file
+
+
+def driver(server, mode, lines, *args):
+    """Writes the lines to a file and runs the driver on them."""
+    out = subprocess.run([WORK / "driver", mode, "127.0.0.1", server.port, request_file(mode, lines), *map(str, args)],
+                         stdout=subprocess.PIPE, text=True)
     result = json.loads(out.stdout)
     if result["failed"]:
         note(f"  driver {mode}: {result['failed']} failed: {result['failure']}")
     return result
+
+
+def sync_line(token, filter=None, **query):
+    """One /sync as a line for the driver. "%n" in a filter's text becomes a new number each time."""
+    if filter is not None:
+        query["filter"] = json.dumps(filter, separators=(",", ":"))
+    quoted = "&".join(f"{k}={urllib.parse.quote(str(v)).replace('%25n', '%n')}" for k, v in query.items())
+    return f"GET /_matrix/client/v3/sync?{quoted} {token} -"
 
 
 def send_line(room, token):
@@ -136,12 +193,12 @@ def parallel(work, items, threads=8):
 class People:
     """Users and rooms that the workloads share; made on first use."""
 
-    def __init__(self, server):
+    def __init__(self, server, rooms=100):
         self.server, self.stamp = server, format(int(time.time()), "x")
         self.serial = 0
         self.sender = self.user()
-        self.rooms = parallel(lambda _: server.call("POST", "/_matrix/client/v3/createRoom", {}, self.sender["access_token"])["room_id"],
-                              range(100), 4)
+        self.token = self.sender["access_token"]
+        self.rooms = parallel(lambda _: server.create_room(self.token), range(rooms), 4)
 
     def user(self):
         self.serial += 1
@@ -195,11 +252,10 @@ class Bench:
 
     def end(self):
         if "server" in self.__dict__:
-            quickstart("down")
+            self.server.end()
 
 
-def table():
-    head = ("id", "workload", "measured", "baseline", "ratio", "bar")
+def table(head=("id", "workload", "measured", "baseline", "ratio", "bar")):
     widths = [max(len(str(r[i])) for r in ROWS + [head]) for i in range(6)]
     for r in [head] + ROWS:
         print("  ".join(str(x).ljust(w) for x, w in zip(r, widths)).rstrip())

@@ -43,6 +43,7 @@ typedef struct mx_sync_full_t {
     const mx_filter_t *filter;
     apr_time_t now;
     apr_int64_t upto;            /* the answer's position */
+    int quiet;                   /* nothing up to there concerns the reader: no rooms were read */
     mx_sync_member_row_t *members;
     mx_sync_part_t *parts;       /* in the order of room_nid */
     int nparts;

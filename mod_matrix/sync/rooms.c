@@ -12,15 +12,16 @@
 static apr_status_t read_members(mx_sync_full_t *full)
 {
     const mx_who_t *who = full->ask->who;
-    apr_int64_t watermark = 0;
     mx_conn_t *conn = NULL;
     apr_status_t rv = mx_store_borrow(&conn, full->server->store, full->pool);
 
-    if (rv == APR_SUCCESS) rv = mx_store_stream_watermark(&watermark, NULL, conn, full->pool);
-    if (rv == APR_SUCCESS) rv = mx_store_sync_members(&full->members, &full->nparts, conn, who->user_nid, full->ask->since, full->pool);
-    mx_store_return(conn);
     /* a writer that was slow to register can set the watermark back; what was told stays told */
-    full->upto = watermark > full->ask->since ? watermark : full->ask->since;
+    if (rv == APR_SUCCESS) rv = mx_store_stream_watermark_after(&full->upto, full->ask->since, conn, full->pool);
+    if (rv == APR_SUCCESS && !mx_sync_is_initial(full) && !full->ask->full_state)
+        rv = mx_store_sync_quiet(&full->quiet, conn, who->user_nid, full->ask->since, full->upto, full->pool);
+    if (rv == APR_SUCCESS && !full->quiet)
+        rv = mx_store_sync_members(&full->members, &full->nparts, conn, who->user_nid, full->ask->since, full->pool);
+    mx_store_return(conn);
     return rv;
 }
 

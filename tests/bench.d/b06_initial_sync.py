@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The first /sync of an account with many rooms. Each request has a filter of its own, so that no earlier answer is given again."""
+import time
+
 import duel
 from common import driver, row, sync_line
 
@@ -10,7 +12,7 @@ BAR_MS = 1                           # a room
 
 
 def line(kind, token):
-    return sync_line(token, {"room": KINDS[kind], "presence": {"not_types": ["bench.%n"]}}, timeout=0)
+    return sync_line(token, {"room": KINDS[kind], "presence": {"not_types": [f"bench.{time.time_ns()}.%n"]}}, timeout=0)
 
 
 def measure(bench, rooms=(300, 1000)):

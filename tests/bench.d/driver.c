@@ -347,11 +347,13 @@ static void run_fanout(void)
 {
     double start, last;
     int polls = (int)nlines - 1;
-    struct epoll_event early;
+    struct epoll_event early[256];
+    int nearly;
     open_all(polls + 1);
     for (int i = 1; i <= polls; i++) { conn_send(&conns[i], &lines[i]); conns[i].waiting = 1; }
     usleep(1000 * 1000 + polls * 500);
-    if (epoll_wait(ep, &early, 1, 0) > 0) { snprintf(first_failure, sizeof first_failure, "a poll did not wait"); nfail++; }
+    nearly = epoll_wait(ep, early, 256, 0);
+    if (nearly > 0) { snprintf(first_failure, sizeof first_failure, "%d polls or more did not wait", nearly); nfail++; }
     start = now_us();
     conn_send(&conns[0], &lines[0]);
     last = collect(polls + 1, 30000);

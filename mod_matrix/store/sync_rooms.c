@@ -15,7 +15,8 @@ MX_STMT(sync_members, "ll",
     " limit $4::int4) x join member m on m.room_nid = x.room_nid and m.user_nid = $1::int8 and m.membership = 2)"
 MX_STMT(sync_quiet, "llli",
         "select not exists (select from member m where m.local and m.user_nid = $1::int8 and m.stream > $2::int8)"
-        " and not exists " MOVED("event", "nid") " and not exists " MOVED("receipt", "stream") " and not exists " MOVED("typing_room", "stream")
+        " and not exists " MOVED("event", "nid") " and not exists " MOVED("receipt", "stream")
+        " and not exists " MOVED("typing_room", "stream")
         " and not exists (select from account_data a where a.user_nid = $1::int8 and a.stream > $2::int8 and a.stream <= $3::int8)");
 MX_STMT(sync_timelines, "LLLioSoSoSoS",
         "select t.* from unnest($1::int8[], $2::int8[], $3::int8[]) with ordinality as q(room_nid, after, upto, i)"

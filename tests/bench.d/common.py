@@ -136,6 +136,10 @@ class Server(Homeserver):
     def processes(self):
         return children(self.pid)
 
+    def restart(self):
+        quickstart("restart")
+        self.pid = int(json.loads(quickstart("up", "--json"))["pid"])
+
     def end(self):
         quickstart("down")
 

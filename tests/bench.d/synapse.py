@@ -87,6 +87,10 @@ class Synapse(Homeserver):
         self.end()
         raise RuntimeError("Synapse did not start: " + pathlib.Path(HOME / "out.log").read_text()[-500:])
 
+    def restart(self):
+        self.end()
+        self.start()
+
     def end(self):
         if self.process.poll() is None:
             self.process.terminate()

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reads snapshots. How they are made: snapshot_add() in sql/0006_snapshots.sql. */
+/* Reads snapshots. How they are made: snapshot_add() in sql/0007_snapshots.sql. */
 #include "store/state_private.h"
 
 #include "base/crypto.h"

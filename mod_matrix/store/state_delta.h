@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Packed deltas of snapshots, decoded (sql/0006_snapshots.sql says how they are made). Pure: no database. Shared by state*.c; what
+ * Packed deltas of snapshots, decoded (sql/0007_snapshots.sql says how they are made). Pure: no database. Shared by state*.c; what
  * comes from the database is checked all the same, so that a damaged row is an error and not a crash.
  */
 #ifndef MX_STORE_STATE_DELTA_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Takes away snapshots that nothing needs, by snapshot_collect() of sql/0006_snapshots.sql, which says why that is safe. */
+/* Takes away snapshots that nothing needs, by snapshot_collect() of sql/0007_snapshots.sql, which says why that is safe. */
 #include "store/state.h"
 
 apr_status_t mx_store_state_collect(int *pdone, int *premoved, mx_store_t *store, apr_int64_t room_nid, int limit, apr_pool_t *pool)

@@ -12,5 +12,7 @@
 
 /** The watermark now, by two statements on `conn`; *plast (may be NULL) is last_value: W < last means somebody is still writing. */
 apr_status_t mx_store_stream_watermark(apr_int64_t *pwatermark, apr_int64_t *plast, mx_conn_t *conn, apr_pool_t *pool);
+/** The watermark, or `since` if that is later; one statement if no position after `since` was ever drawn. */
+apr_status_t mx_store_stream_watermark_after(apr_int64_t *pwatermark, apr_int64_t since, mx_conn_t *conn, apr_pool_t *pool);
 
 #endif

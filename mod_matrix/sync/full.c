@@ -199,6 +199,10 @@ const mx_error_t *mx_sync_full_answer(mx_sync_answer_t *out, mx_server_t *server
     mx_sync_full_t full = { .server = server, .ask = ask, .filter = ask->filter, .now = apr_time_now(), .pool = pool };
     const mx_error_t *err = mx_sync_rooms_find(&full);
 
+    if (!err && full.quiet) {
+        *out = (mx_sync_answer_t){ mx_sync_answer_nothing(full.upto, pool), full.upto, 1 };
+        return NULL;
+    }
     if (!err) err = mx_sync_rooms_timelines(&full);
     if (!err) err = mx_sync_room_state_snaps(&full);
     if (!err) err = add_summaries(&full);

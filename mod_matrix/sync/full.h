@@ -22,6 +22,7 @@ typedef struct mx_sync_part_t {
     unsigned was_joined : 1;     /* LEAVE: the reader was in the room before */
     unsigned limited : 1;        /* older events of the span are left out */
     unsigned gappy : 1;          /* events between those of the timeline are left out: filtered, or hidden from the reader */
+    unsigned open : 1;           /* the reader may see the whole timeline */
     mx_sync_span_t span;
     mx_event_row_t *rows;        /* timeline, oldest first */
     int n;
@@ -43,6 +44,7 @@ typedef struct mx_sync_full_t {
     const mx_filter_t *filter;
     apr_time_t now;
     apr_int64_t upto;            /* the answer's position */
+    int quiet;                   /* nothing up to there concerns the reader: no rooms were read */
     mx_sync_member_row_t *members;
     mx_sync_part_t *parts;       /* in the order of room_nid */
     int nparts;

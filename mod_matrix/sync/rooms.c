@@ -12,15 +12,16 @@
 static apr_status_t read_members(mx_sync_full_t *full)
 {
     const mx_who_t *who = full->ask->who;
-    apr_int64_t watermark = 0;
     mx_conn_t *conn = NULL;
     apr_status_t rv = mx_store_borrow(&conn, full->server->store, full->pool);
 
-    if (rv == APR_SUCCESS) rv = mx_store_stream_watermark(&watermark, NULL, conn, full->pool);
-    if (rv == APR_SUCCESS) rv = mx_store_sync_members(&full->members, &full->nparts, conn, who->user_nid, full->ask->since, full->pool);
-    mx_store_return(conn);
     /* a writer that was slow to register can set the watermark back; what was told stays told */
-    full->upto = watermark > full->ask->since ? watermark : full->ask->since;
+    if (rv == APR_SUCCESS) rv = mx_store_stream_watermark_after(&full->upto, full->ask->since, conn, full->pool);
+    if (rv == APR_SUCCESS && !mx_sync_is_initial(full) && !full->ask->full_state)
+        rv = mx_store_sync_quiet(&full->quiet, conn, who->user_nid, full->ask->since, full->upto, full->pool);
+    if (rv == APR_SUCCESS && !full->quiet)
+        rv = mx_store_sync_members(&full->members, &full->nparts, conn, who->user_nid, full->ask->since, full->pool);
+    mx_store_return(conn);
     return rv;
 }
 
@@ -254,6 +255,44 @@ static int needs_look(const mx_sync_part_t *part)
     return part->n && (part->section == MX_SECTION_LEAVE || part->member->stream > part->rows[0].nid);
 }
 
+/* Who is in a room now sees what was open to later members, if all of it was: known from the snapshots, without the room. */
+static int may_be_open(const mx_sync_part_t *part)
+{
+    return needs_look(part) && part->section == MX_SECTION_JOIN && part->member->membership == MX_MEMBERSHIP_JOIN;
+}
+
+/* The snapshots under a timeline, those in a row that are the same once. */
+static int list_snaps(apr_int64_t *snaps, const mx_sync_part_t *part)
+{
+    int i, n = 0;
+
+    for (i = 0; i < part->n; i++)
+        if (!n || snaps[n - 1] != part->rows[i].snap_nid) snaps[n++] = part->rows[i].snap_nid;
+    return n;
+}
+
+/* Sets `open` where nothing is hidden: one question for all rooms, or a new account's many rooms would be loaded one by one. */
+static const mx_error_t *find_open(mx_sync_full_t *full, int nrows)
+{
+    apr_int64_t *snaps = apr_palloc(full->pool, sizeof(*snaps) * (apr_size_t)(nrows + 1));
+    mx_histvis_e *histvis = apr_palloc(full->pool, sizeof(*histvis) * (apr_size_t)(nrows + 1));
+    const mx_error_t *err;
+    int i, k, n = 0, at = 0;
+
+    for (i = 0; i < full->nparts; i++)
+        if (may_be_open(&full->parts[i])) n += list_snaps(snaps + n, &full->parts[i]);
+    err = mx_room_facts_histvis(histvis, full->server, snaps, n, full->pool);
+    for (i = 0; !err && i < full->nparts; i++) {
+        mx_sync_part_t *part = &full->parts[i];
+
+        if (!may_be_open(part)) continue;
+        part->open = 1;
+        for (k = list_snaps(snaps, part); k > 0; k--, at++)
+            if (histvis[at] != MX_HISTVIS_SHARED && histvis[at] != MX_HISTVIS_WORLD_READABLE) part->open = 0;
+    }
+    return err;
+}
+
 /* CS-API: room history visibility. The reader's own leaving is always told, or the room would not go away. */
 static const mx_error_t *hide(mx_sync_full_t *full, mx_sync_part_t *part)
 {
@@ -294,7 +333,9 @@ const mx_error_t *mx_sync_rooms_timelines(mx_sync_full_t *full)
         }
         while (at < n && rows[at].room_nid == part->member->room_nid) at++;
         err = share_out(full, part, rows + from, at - from, asked, limit);
-        if (!err && needs_look(part)) err = hide(full, part);
     }
+    if (!err) err = find_open(full, n);
+    for (i = 0; !err && i < full->nparts; i++)
+        if (needs_look(&full->parts[i]) && !full->parts[i].open) err = hide(full, &full->parts[i]);
     return err;
 }

@@ -4,6 +4,8 @@
  * than the server it measures.
  *
  *   driver load   HOST PORT FILE CONNECTIONS SECONDS   closed loop: each connection sends its next line when answered
+ *   driver open   HOST PORT FILE CONNECTIONS SECONDS RATE   open loop: a line is due every 1/RATE s, and its latency counts
+ *                                                      from then, also if all connections are still busy
  *   driver fanout HOST PORT FILE 1                     polls of FILE wait; line 1 is the request that wakes them all
  *   driver burst  HOST PORT FILE 1                     every line at once, each on its own connection; how long to the last
  *   driver hold   HOST PORT FILE SECONDS               polls of FILE wait; prints "held N" when all do, then keeps still
@@ -266,6 +268,44 @@ static void run_load(double seconds)
     report("load", (now_us() - start) / 1e6);
 }
 
+/* Sends what is due on connections that are free; `due` lines were due so far, `*sent` of them are sent. */
+static void send_due(unsigned long due, unsigned long *sent, double start, double rate)
+{
+    for (int i = 0; i < nconns && *sent < due; i++) {
+        if (conns[i].state != IDLE) continue;
+        conn_send(&conns[i], &lines[*sent % nlines]);
+        conns[i].sent_us = start + (double)*sent * 1e6 / rate;
+        ++*sent;
+    }
+}
+
+static void run_open(double seconds, double rate)
+{
+    double start = now_us();
+    struct epoll_event ev[256];
+    unsigned long want = (unsigned long)(seconds * rate), sent = 0, answered = 0;
+
+    while (answered < want) {
+        double at = now_us(), next_us;
+        unsigned long due = (unsigned long)((at - start) / 1e6 * rate) + 1;
+        struct timespec pause;
+        int n;
+        send_due(due < want ? due : want, &sent, start, rate);
+        next_us = due < want ? start + (double)due * 1e6 / rate - at : STALL_MS * 1e3;
+        pause = (struct timespec){ .tv_sec = (time_t)(next_us / 1e6), .tv_nsec = (long)(next_us * 1e3) % 1000000000L };
+        n = epoll_pwait2(ep, ev, 256, &pause, NULL);
+        at = now_us();
+        if (n <= 0 && due >= want) { snprintf(first_failure, sizeof first_failure, "stalled"); nfail += want - answered; break; }
+        for (int i = 0; i < n; i++) {
+            conn_t *c = ev[i].data.ptr;
+            if (!conn_read(c)) continue;
+            account(c, at);
+            answered++;
+        }
+    }
+    report("open", (now_us() - start) / 1e6);
+}
+
 /* Answers until `want` of the polls have come back; returns when the last did. */
 static double collect(int want, double timeout_ms)
 {
@@ -307,9 +347,13 @@ static void run_fanout(void)
 {
     double start, last;
     int polls = (int)nlines - 1;
+    struct epoll_event early[256];
+    int nearly;
     open_all(polls + 1);
     for (int i = 1; i <= polls; i++) { conn_send(&conns[i], &lines[i]); conns[i].waiting = 1; }
     usleep(1000 * 1000 + polls * 500);
+    nearly = epoll_wait(ep, early, 256, 0);
+    if (nearly > 0) { snprintf(first_failure, sizeof first_failure, "%d polls or more did not wait", nearly); nfail++; }
     start = now_us();
     conn_send(&conns[0], &lines[0]);
     last = collect(polls + 1, 30000);
@@ -328,7 +372,7 @@ static void run_hold(double seconds)
 
 int main(int argc, char **argv)
 {
-    if (argc < 6) { fputs("usage: driver load|fanout|burst|hold HOST PORT FILE …\n", stderr); return 2; }
+    if (argc < 6) { fputs("usage: driver load|open|fanout|burst|hold HOST PORT FILE …\n", stderr); return 2; }
     signal(SIGPIPE, SIG_IGN);
     addr.sin_family = AF_INET;
     addr.sin_port = htons((unsigned short)atoi(argv[3]));
@@ -336,6 +380,7 @@ int main(int argc, char **argv)
     ep = epoll_create1(0);
     read_lines(argv[4]);
     if (!strcmp(argv[1], "load") && argc > 6) { open_all(atoi(argv[5])); run_load(atof(argv[6])); }
+    else if (!strcmp(argv[1], "open") && argc > 7) { open_all(atoi(argv[5])); run_open(atof(argv[6]), atof(argv[7])); }
     else if (!strcmp(argv[1], "fanout")) run_fanout();
     else if (!strcmp(argv[1], "burst")) run_burst();
     else if (!strcmp(argv[1], "hold")) run_hold(atof(argv[5]));

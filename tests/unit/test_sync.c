@@ -2,6 +2,8 @@
 /* Answers of /sync without httpd: what the ring says is what the database says, whoever asks and whenever. */
 #include "homeserver.h"
 
+#include "store/stream.h"
+#include "sync/full.h"
 #include "sync/sync_private.h"
 
 #include <apr_hash.h>
@@ -213,6 +215,95 @@ START_TEST(ring_and_database_give_the_same_answer)
     ck_assert_ptr_null(strstr(text_without_ages(&from_ring), "secret"));
     ck_assert_ptr_null(strstr(text_without_ages(&from_ring), "m.read.private"));
     mx_sync_stop(server);
+}
+END_TEST
+
+/** Does the database say that nothing since then concerns him? The token moves on to now. */
+static int quiet(apr_int64_t *since, const mx_who_t *who)
+{
+    mx_conn_t *conn = NULL;
+    apr_int64_t upto = 0;
+    int yes = -1;
+    ck_assert_int_eq(mx_store_borrow(&conn, server->store, pool), APR_SUCCESS);
+    ck_assert_int_eq(mx_store_stream_watermark_after(&upto, *since, conn, pool), APR_SUCCESS);
+    ck_assert_int_eq(mx_store_sync_quiet(&yes, conn, who->user_nid, *since, upto, pool), APR_SUCCESS);
+    mx_store_return(conn);
+    *since = upto;
+    return yes;
+}
+
+START_TEST(news_of_each_kind_end_the_quiet_of_those_whom_they_concern)
+{
+    mx_who_t *who, *other;
+    const char *room, *elsewhere;
+    apr_int64_t since = 0, passed;
+    int i;
+    fresh();
+    who = who_is("@a:h");
+    other = who_is("@creator:h");
+    room = homeserver_room(server, "11", "public");
+    elsewhere = homeserver_room(server, "11", "public");
+    ck_assert_int_eq(quiet(&since, who), 1);        /* not his rooms */
+    ck_assert_int_eq(quiet(&since, who), 1);        /* and nothing at all */
+    join(room, "@a:h");
+    ck_assert_int_eq(quiet(&since, who), 0);
+    ck_assert_int_eq(quiet(&since, who), 1);
+    passed = since;
+    SAY(elsewhere, "@creator:h", "not for him");
+    ck_assert(!mx_sync_account_data_put(server, other, 0, "a.b", unit_json("{}"), pool));
+    ck_assert(!mx_sync_typing_set(server, other, elsewhere, 20000, pool));
+    ck_assert_int_eq(quiet(&since, who), 1);
+    ck_assert_int_gt(since, passed);
+    SAY(room, "@creator:h", "for him");
+    ck_assert_int_eq(quiet(&since, who), 0);
+    ck_assert(!mx_sync_account_data_put(server, who, 0, "a.b", unit_json("{}"), pool));
+    ck_assert_int_eq(quiet(&since, who), 0);
+    ck_assert(!mx_sync_typing_set(server, other, room, 20000, pool));
+    ck_assert_int_eq(quiet(&since, who), 0);
+    {
+        mx_sync_receipt_t receipt = { "m.read", SAY(room, "@creator:h", "read me"), NULL };
+        quiet(&since, who);
+        ck_assert(!mx_sync_receipts_put(server, other, room, &receipt, 1, pool));
+        ck_assert_int_eq(quiet(&since, who), 0);
+    }
+    homeserver_send(server, elsewhere, "@creator:h", "m.room.member", "@a:h", "{\"membership\":\"invite\"}");
+    ck_assert_int_eq(quiet(&since, who), 0);
+    homeserver_send(server, room, "@creator:h", "m.room.member", "@a:h", "{\"membership\":\"leave\"}");
+    ck_assert_int_eq(quiet(&since, who), 0);
+    SAY(room, "@creator:h", "he is gone");
+    ck_assert_int_eq(quiet(&since, who), 1);
+    for (i = 0; i <= MX_SYNC_QUIET_SPAN; i++) SAY(room, "@creator:h", "more than is looked at");
+    ck_assert_int_eq(quiet(&since, who), 0);
+}
+END_TEST
+
+START_TEST(quiet_answer_is_the_one_that_reading_everything_gives)
+{
+    mx_sync_ask_t ask = { .filter = mx_filter_default() };
+    mx_sync_answer_t looked, read;
+    const char *room;
+    int i;
+    fresh();
+    ask.who = who_is("@a:h");
+    room = homeserver_room(server, "11", "public");
+    join(room, "@a:h");
+    ask.since = full(server, &ask).position;
+    room = homeserver_room(server, "11", "public");
+    looked = full(server, &ask);
+    ck_assert_int_eq(looked.empty, 1);
+    for (i = 0; i <= MX_SYNC_QUIET_SPAN; i++) SAY(room, "@creator:h", "elsewhere");
+    read = full(server, &ask);
+    ck_assert_int_eq(read.empty, 1);
+    ck_assert_int_gt(read.position, looked.position);
+    {
+        mx_json_t *a = body_of(&looked), *b = body_of(&read);
+        mx_buf_t *x = mx_buf_create(pool), *y = mx_buf_create(pool);
+        mx_json_del(a, "next_batch");
+        mx_json_del(b, "next_batch");
+        mx_json_write_canonical(x, a);
+        mx_json_write_canonical(y, b);
+        ck_assert_str_eq(mx_slice_dup(mx_buf_slice(x), pool), mx_slice_dup(mx_buf_slice(y), pool));
+    }
 }
 END_TEST
 
@@ -586,6 +677,7 @@ START_TEST(client_that_misses_no_answer_knows_the_state_whatever_its_filter)
 END_TEST
 
 DATABASE_MAIN("sync", ring_and_database_give_the_same_answer, ring_declines_what_it_cannot_know,
+              news_of_each_kind_end_the_quiet_of_those_whom_they_concern, quiet_answer_is_the_one_that_reading_everything_gives,
               waiter_is_woken_by_what_concerns_it_and_by_nothing_else, waiters_that_come_and_go_miss_nothing,
               rooms_joined_while_the_ring_begins_anew_are_followed, event_bigger_than_the_ring_wakes_all_the_same,
               another_child_hears_within_the_interval_without_a_poke,

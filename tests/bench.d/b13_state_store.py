@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""B13 and B18 of tests/bench: what states and messages take on disk, and how long an old state takes to read."""
+"""What states take on disk, and how long an old state takes to read."""
 import json
-import pathlib
 import subprocess
 
-REPO = pathlib.Path(__file__).resolve().parent.parent.parent
+from common import REPO, WORK, row, run
+
 OUT = REPO / ".build/out"
 CHANGES = 20000
 READS = 40
@@ -42,7 +42,7 @@ end $$;
 
 
 def build_reader():
-    program = REPO / ".build/bench/state_read"
+    program = WORK / "state_read"
     flags = subprocess.run(["apr-1-config", "--includes", "--cppflags", "--link-ld", "--libs"], check=True, stdout=subprocess.PIPE, text=True).stdout.split()
     system = subprocess.run(["make", "-s", "-C", OUT, "-f", "-", "flags"], input="include Makefile\nflags:\n\t@echo $(SYSTEM_LIBS)\n",
                             check=True, stdout=subprocess.PIPE, text=True).stdout.split()
@@ -51,7 +51,8 @@ def build_reader():
     return program
 
 
-def b13_state_store(bench, server, _people, _pgbench, _seconds):
+def measure(bench):
+    server = bench.server
     reader = build_reader()
     server.sql("drop schema if exists bench_state cascade")
     server.sql("create schema bench_state")
@@ -59,39 +60,19 @@ def b13_state_store(bench, server, _people, _pgbench, _seconds):
 
     def psql(*commands):
         args = [a for c in commands for a in ("-c", c)]
-        return bench.run("psql", "-X", "-At", "-q", "-d", dsn, *args).strip().split("\n")[-1]
+        return run("psql", "-X", "-At", "-q", "-d", dsn, *args).strip().split("\n")[-1]
 
     for file in sorted((REPO / "sql").glob("*.sql")):
-        bench.run("psql", "-X", "-q", "-1", "-v", "ON_ERROR_STOP=1", "-d", dsn, "-f", file)
+        run("psql", "-X", "-q", "-1", "-v", "ON_ERROR_STOP=1", "-d", dsn, "-f", file)
     for members in (500, 50000):
         us, worst = psql(GROW.split("create or")[0], "create or" + GROW.split("create or")[1], f"call bench_grow(1, {members}, {CHANGES})",
                          "vacuum analyze snapshot, state_event, room_state_log", "select us::int || '|' || worst_ms::int from bench_time").split("|")
         n = members + CHANGES
         size = {t: int(psql(f"select pg_total_relation_size('{t}') / {n}")) for t in ("snapshot", "room_state_log", "state_event")}
         what = f"state change, {members} members"
-        bench.row("B13", f"{what}: B of snapshot and indexes", size["snapshot"], f"log {size['room_state_log']}, state_event {size['state_event']}", "", "<= 400")
-        bench.row("B13", f"{what}: us in snapshot_add, worst ms", f"{us}, {worst}")
-        got = json.loads(bench.run(reader, dsn, 1, READS))
-        bench.row("B13", f"state at a random event, {members} members: cold ms p50, max", f"{got['cold_p50_ms']}, {got['cold_max_ms']}", "1 query", "", "<= 30")
-        bench.row("B13", f"the same, remembered: ms p50, max", f"{got['warm_p50_ms']}, {got['warm_max_ms']}", "0 queries", "", "<= 2")
+        row("B13", f"{what}: B of snapshot and indexes", size["snapshot"], f"log {size['room_state_log']}, state_event {size['state_event']}", "", "<= 400")
+        row("B13", f"{what}: us in snapshot_add, worst ms", f"{us}, {worst}")
+        got = json.loads(run(reader, dsn, 1, READS))
+        row("B13", f"state at a random event, {members} members: cold ms p50, max", f"{got['cold_p50_ms']}, {got['cold_max_ms']}", "1 query", "", "<= 30")
+        row("B13", f"the same, remembered: ms p50, max", f"{got['warm_p50_ms']}, {got['warm_max_ms']}", "0 queries", "", "<= 2")
     server.sql("drop schema bench_state cascade")
-
-
-def b18_db_bytes(bench, server, people, _pgbench, seconds):
-    """Messages of 300 B into 20 rooms, each with a transaction id; before and after are both vacuumed."""
-    tables = "('event', 'txn')"
-    size = f"select sum(pg_total_relation_size(c.oid)) from pg_class c where relname in {tables} and relkind = 'r'"
-    for table in ("event", "txn"):
-        server.sql(f"vacuum full {table}")
-    server.sql("checkpoint")
-    bytes_before, n_before = int(server.sql(size)), int(server.sql("select count(*) from event"))
-    wal = server.sql("select pg_current_wal_lsn()")
-    bench.driver(server, "load", [bench.send_line(r, people.sender["access_token"]) for r in people.rooms[:20]], 16, max(seconds, 10))
-    wal_bytes = int(server.sql(f"select pg_current_wal_lsn() - '{wal}'::pg_lsn"))
-    for table in ("event", "txn"):
-        server.sql(f"vacuum {table}")
-    n = int(server.sql("select count(*) from event")) - n_before
-    body = server.sql("select avg(octet_length(pdu))::int from event where type_nid = (select type_nid from ev_type where type = 'm.room.message')")
-    bench.row("B18", "B per message, indexes and transaction id included", f"{(int(server.sql(size)) - bytes_before) / n:.0f}",
-              f"{n} messages, body {body} B", "", "<= 1200")
-    bench.row("B18", "B of WAL per message", f"{wal_bytes / n:.0f}", "", "", "<= 2000")

@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-#define PAIRS_A_QUERY 32              /* snapshots compared in one query */
+#define DIFFS_A_TIME 256              /* snapshots compared at once: bounds what is held of their deltas */
 
 static int nid_cmp(const void *a, const void *b)
 {
@@ -67,19 +67,16 @@ static const mx_error_t *choose_base(mx_room_resolve_states_t *s, mx_server_t *s
 
 static const mx_error_t *read_diffs(mx_room_resolve_states_t *s, mx_server_t *server, apr_pool_t *pool)
 {
-    apr_int64_t from[PAIRS_A_QUERY];
     apr_status_t rv = APR_SUCCESS;
     apr_pool_t *chunk;
     int at, i;
     s->diffs = apr_pcalloc(pool, sizeof(*s->diffs) * (apr_size_t)s->n);
-    for (i = 0; i < PAIRS_A_QUERY; i++)
-        from[i] = s->snaps[0];
     apr_pool_create(&chunk, pool);
     apr_pool_tag(chunk, "mx_resolve_diffs");
-    for (at = 1; at < s->n && rv == APR_SUCCESS; at += PAIRS_A_QUERY) {
-        int k = s->n - at < PAIRS_A_QUERY ? s->n - at : PAIRS_A_QUERY;
+    for (at = 1; at < s->n && rv == APR_SUCCESS; at += DIFFS_A_TIME) {
+        int k = s->n - at < DIFFS_A_TIME ? s->n - at : DIFFS_A_TIME;
         apr_pool_clear(chunk);
-        rv = mx_store_state_diff_many(s->diffs + at, server->store, from, s->snaps + at, k, chunk);
+        rv = mx_store_resolve_diffs(s->diffs + at, server->store, s->snaps[0], s->snaps + at, k, chunk);
         for (i = at; rv == APR_SUCCESS && i < at + k; i++)
             s->diffs[i].items = apr_pmemdup(pool, s->diffs[i].items, sizeof(mx_state_item_t) * (apr_size_t)s->diffs[i].n);
     }

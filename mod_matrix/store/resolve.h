@@ -17,6 +17,12 @@ apr_status_t mx_store_resolve_remember(mx_store_t *store, apr_int64_t room_nid, 
 /** Sizes of snapshots of the room: out[i] entries, -1 if it is none of the room. */
 apr_status_t mx_store_resolve_sizes(int *out, mx_store_t *store, apr_int64_t room_nid, const apr_int64_t *snaps, int n,
                                     apr_pool_t *pool);
+/**
+ * What turns snapshot `base` into each of many: out[i] for snaps[i], sorted by skey_nid. For states that share most of their ancestors:
+ * each delta that is not common is read once, and of what is common only the entries that the others speak of.
+ */
+apr_status_t mx_store_resolve_diffs(mx_state_list_t *out, mx_store_t *store, apr_int64_t base, const apr_int64_t *snaps, int n,
+                                    apr_pool_t *pool);
 /** Many entries of one snapshot: out[i] is the event of skeys[i] (distinct), 0 if there is none. */
 apr_status_t mx_store_resolve_entries(apr_int64_t *out, mx_store_t *store, apr_int64_t snap_nid, const apr_int64_t *skeys, int n,
                                       apr_pool_t *pool);

@@ -304,6 +304,49 @@ START_TEST(a_child_asks_once_and_another_learns_what_was_stored)
 }
 END_TEST
 
+static int holds(const apr_int64_t *nids, int n, apr_int64_t nid)
+{
+    while (n-- > 0 && nids[n] != nid)
+        ;
+    return n >= 0;
+}
+
+/* SS-API: auth chain. */
+START_TEST(auth_chains_and_their_difference_are_nids_of_the_room)
+{
+    branch_t *root;
+    stored_event_t *levels, *topic, *late;
+    mx_room_auth_set_t sets[2] = { { NULL, 0, NULL, 0 }, { NULL, 0, NULL, 0 } };
+    apr_int64_t *chain, *difference, create;
+    int n, ndifference;
+    start();
+    root = stored_room(server, "11");
+    create = branch_get(root, "m.room.create", "")->nid;
+    levels = branch_get(root, "m.room.power_levels", "");
+    topic = branch_add(root, "@mod:h", "m.room.topic", "", "{\"topic\":\"x\"}");
+    late = branch_member(root, "@late:h", "@late:h", "join");
+    branch_save(root);
+    sets[0].events = &topic->nid;
+    sets[0].nevents = 1;
+    sets[1].auth = &late->nid;
+    sets[1].nauth = 1;
+    ck_assert_ptr_null(mx_room_auth_dag_chain(&chain, &n, server, root->room->nid, &sets[0], pool));
+    ck_assert_int_eq(chain[0], create);
+    ck_assert_int_eq(holds(chain, n, levels->nid), 1);
+    ck_assert_int_eq(holds(chain, n, topic->nid), 0);
+    ck_assert_ptr_null(mx_room_auth_dag_difference(&difference, &ndifference, server, root->room->nid, sets, 2, pool));
+    ck_assert_int_eq(holds(difference, ndifference, late->nid), 1);
+    ck_assert_int_eq(holds(difference, ndifference, branch_get(root, "m.room.member", "@mod:h")->nid), 1);
+    ck_assert_int_eq(holds(difference, ndifference, create), 0);
+    /* what comes later is seen: the DAG is extended */
+    topic = branch_add(root, "@late:h", "m.room.member", "@late:h", "{\"membership\":\"leave\"}");
+    branch_save(root);
+    sets[0].events = &topic->nid;
+    ck_assert_ptr_null(mx_room_auth_dag_chain(&chain, &n, server, root->room->nid, &sets[0], pool));
+    ck_assert_int_eq(holds(chain, n, late->nid), 1);
+}
+END_TEST
+
 /* ---- random rooms ---- */
 
 static unsigned seed;
@@ -482,4 +525,5 @@ END_TEST
 DATABASE_MAIN("resolve", equal_states_resolve_without_the_database, forks_resolve_as_the_slow_form_does,
               an_event_that_is_not_stored_yet_takes_part, rejected_events_count_as_unknown, a_result_names_the_nearest_state,
               a_child_asks_once_and_another_learns_what_was_stored, random_forks_resolve_as_the_slow_form_does,
+              auth_chains_and_their_difference_are_nids_of_the_room,
               a_thousand_forks_of_ten_events_resolve_in_bounded_memory, a_room_of_many_members_resolves_in_bounded_memory)

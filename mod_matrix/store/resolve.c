@@ -3,14 +3,14 @@
 #include "store/resolve.h"
 
 #include "base/crypto.h"
-#include "base/nid_map.h"
 
 #include <endian.h>
+#include <stdlib.h>
 
 /** Raise it with every change of what resolution gives: what was remembered before no longer counts. */
 #define MEMO_REVISION 1
 #define MEMO_KEY_BYTES 16
-#define FEW_ENTRIES 16                /* looked up singly; a delta is searched from its start each time */
+#define FEW_ENTRIES 16                /* looked up singly */
 
 /** Snapshots never change and their numbers are never used again, so the numbers name the states. */
 static mx_slice_t memo_key(const apr_int64_t *snaps, int n, apr_pool_t *pool)
@@ -85,28 +85,25 @@ static apr_status_t few_entries(apr_int64_t *out, mx_store_t *store, apr_int64_t
     return rv;
 }
 
-/** … many by one pass over the deltas, of which only they come out. */
+static int item_cmp(const void *a, const void *b)
+{
+    const mx_state_item_t *x = a, *y = b;
+    return x->skey_nid < y->skey_nid ? -1 : x->skey_nid > y->skey_nid;
+}
+
+/** … many in the whole state: sixteen bytes an entry, and remembered. */
 static apr_status_t many_entries(apr_int64_t *out, mx_store_t *store, apr_int64_t snap_nid, const apr_int64_t *skeys, int n,
                                  apr_pool_t *pool)
 {
-    MX_STMT(resolve_entries, "lL",
-            "select distinct on (u.skey) u.skey, u.nid from snapshot t join snapshot s on s.snap_nid = any(t.anc || t.snap_nid),"
-            " unnest(s.delta[:cardinality(s.delta) / 2], s.delta[cardinality(s.delta) / 2 + 1:]) u(skey, nid)"
-            " where t.snap_nid = $1::int8 and u.skey = any($2::int8[]) order by u.skey, s.idx desc");
-    mx_nid_map_t places = { NULL, 0, 0 };
-    mx_rows_t *rows;
+    mx_state_list_t state;
     int i;
-    apr_status_t rv = mx_store_run(&rows, store, pool, &resolve_entries, snap_nid, skeys, n);
-    if (rv != APR_SUCCESS)
-        return rv;
-    for (i = 0; i < n; i++)
-        mx_nid_map_set(&places, skeys[i], &out[i]);
-    for (i = 0; i < mx_rows_count(rows); i++) {
-        apr_int64_t *place = mx_nid_map_get(&places, mx_row_int(rows, i, 0));
-        *place = mx_row_int(rows, i, 1);
+    apr_status_t rv = mx_store_state_load_many(&state, store, &snap_nid, 1, pool);
+    for (i = 0; rv == APR_SUCCESS && state.n && i < n; i++) {
+        mx_state_item_t key = { skeys[i], 0 };
+        const mx_state_item_t *found = bsearch(&key, state.items, (size_t)state.n, sizeof(key), item_cmp);
+        out[i] = found ? found->nid : 0;
     }
-    mx_nid_map_free(&places);
-    return APR_SUCCESS;
+    return rv;
 }
 
 apr_status_t mx_store_resolve_entries(apr_int64_t *out, mx_store_t *store, apr_int64_t snap_nid, const apr_int64_t *skeys, int n,
@@ -152,7 +149,7 @@ apr_status_t mx_store_resolve_events(mx_resolve_event_t **pout, int *pn, mx_stor
     out = apr_palloc(pool, sizeof(*out) * (apr_size_t)(mx_rows_count(rows) + 1));
     for (i = 0; i < mx_rows_count(rows); i++)
         out[i] = (mx_resolve_event_t){ mx_row_int(rows, i, 0), (int)mx_row_int(rows, i, 1), mx_row_bytes(rows, i, 2),
-                mx_row_bytes(rows, i, 3) };
+                mx_row_body(rows, i, 3) };
     *pout = out;
     *pn = mx_rows_count(rows);
     return APR_SUCCESS;

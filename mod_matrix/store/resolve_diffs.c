@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Differences of one snapshot to many. How snapshots are made: snapshot_add() in sql/0005_persist.sql. */
+/* Differences of one snapshot to many. How snapshots are made: snapshot_add() in sql/0007_snapshots.sql. */
 #include "base/nid_map.h"
 #include "store/resolve.h"
+#include "store/state_delta.h"
 
 #include <apr_tables.h>
 #include <stdlib.h>
@@ -13,16 +14,11 @@ typedef struct chain_t {
     int common;                      /* how many the base's chain begins with, too */
 } chain_t;
 
-typedef struct delta_t {
-    apr_int64_t *words;              /* skey nids, then as many nids */
-    int n;
-} delta_t;
-
 typedef struct diffs_t {
     mx_store_t *store;
     chain_t base, *chains;
     int n;
-    mx_nid_map_t deltas;             /* snapshot: delta_t; those that are not common to all */
+    mx_nid_map_t deltas;             /* snapshot: mx_state_list_t, sorted; those that are not common to all */
     apr_pool_t *pool;
 } diffs_t;
 
@@ -35,7 +31,7 @@ static int nid_cmp(const void *a, const void *b)
 static apr_status_t read_chains(diffs_t *d, apr_int64_t base, const apr_int64_t *snaps)
 {
     MX_STMT(resolve_chains, "L",
-            "select w.o - 1, t.anc || t.snap_nid from unnest($1::int8[]) with ordinality w(snap, o)"
+            "select w.o - 1, snapshot_chain(t.anc, t.snap_nid) from unnest($1::int8[]) with ordinality w(snap, o)"
             " join snapshot t on t.snap_nid = w.snap");
     apr_int64_t *all = apr_palloc(d->pool, sizeof(*all) * (apr_size_t)(d->n + 1));
     mx_rows_t *rows;
@@ -59,7 +55,7 @@ static apr_status_t read_chains(diffs_t *d, apr_int64_t base, const apr_int64_t 
 
 static void want(diffs_t *d, apr_array_header_t *wanted, const chain_t *chain, int from)
 {
-    static delta_t none;
+    static mx_state_list_t none;
     for (; from < chain->n; from++) {
         if (mx_nid_map_get(&d->deltas, chain->snaps[from]))
             continue;
@@ -81,8 +77,10 @@ static apr_status_t read_deltas(diffs_t *d)
     }
     rv = mx_store_run(&rows, d->store, d->pool, &resolve_deltas, (apr_int64_t *)wanted->elts, wanted->nelts);
     for (i = 0; rv == APR_SUCCESS && i < mx_rows_count(rows); i++) {
-        delta_t *delta = apr_palloc(d->pool, sizeof(*delta));
-        delta->n = mx_row_int_array(&delta->words, rows, i, 1, d->pool) / 2;
+        mx_state_list_t *delta = apr_palloc(d->pool, sizeof(*delta));
+        mx_slice_t packed = mx_row_bytes(rows, i, 1);
+        if (mx_store_state_delta_merge(delta, &packed, 1, d->pool) != APR_SUCCESS)
+            return MX_STORE_ERROR;
         mx_nid_map_set(&d->deltas, mx_row_int(rows, i, 0), delta);
     }
     return rv;
@@ -93,10 +91,11 @@ static int said(apr_int64_t *pnid, const diffs_t *d, const chain_t *chain, int f
 {
     int i;
     for (i = chain->n; i-- > from;) {
-        const delta_t *delta = mx_nid_map_get(&d->deltas, chain->snaps[i]);
-        const apr_int64_t *found = delta->n ? bsearch(&skey_nid, delta->words, (size_t)delta->n, sizeof(skey_nid), nid_cmp) : NULL;
+        const mx_state_list_t *delta = mx_nid_map_get(&d->deltas, chain->snaps[i]);
+        const mx_state_item_t *found =
+            delta->n ? bsearch(&skey_nid, delta->items, (size_t)delta->n, sizeof(*found), nid_cmp) : NULL;
         if (found) {
-            *pnid = found[delta->n];
+            *pnid = found->nid;
             return 1;
         }
     }
@@ -111,9 +110,9 @@ static apr_array_header_t *spoken(const diffs_t *d, const chain_t *chain, apr_po
     int side, i, k, used = 0;
     for (side = 0; side < 2; side++) {
         for (i = chain->common; i < sides[side]->n; i++) {
-            const delta_t *delta = mx_nid_map_get(&d->deltas, sides[side]->snaps[i]);
+            const mx_state_list_t *delta = mx_nid_map_get(&d->deltas, sides[side]->snaps[i]);
             for (k = 0; k < delta->n; k++)
-                APR_ARRAY_PUSH(keys, apr_int64_t) = delta->words[k];
+                APR_ARRAY_PUSH(keys, apr_int64_t) = delta->items[k].skey_nid;
         }
     }
     qsort(keys->elts, (size_t)keys->nelts, sizeof(apr_int64_t), nid_cmp);

@@ -16,7 +16,7 @@ START_TEST(a_packed_body_is_smaller_and_comes_back)
     mx_slice_t pdu = mx_slice_str(PDU), packed, back;
     ck_assert_int_eq(mx_store_body_create(&body, pool), APR_SUCCESS);
     packed = mx_store_body_pack(body, pdu, pool);
-    ck_assert_uint_lt(packed.len, pdu.len / 2);
+    ck_assert_uint_lt(packed.len, pdu.len * 2 / 3);      /* most of it is ids, which are random */
     ck_assert_int_eq(mx_store_body_unpack(&back, body, packed, pool), APR_SUCCESS);
     ck_assert(mx_slice_eq(back, pdu));
     ck_assert_int_eq(mx_store_body_unpack(&back, body, pdu, pool), APR_SUCCESS);

@@ -7,18 +7,21 @@
 /** What the membership rules ask for, read once. */
 typedef struct change_t {
     const mx_auth_check_t *c;
-    const mx_json_t *content;
     const char *target;
-    const char *join_rule;            /* "invite" if the room has none */
     mx_membership_e sender_now, target_now;
-    apr_int64_t target_power;
 } change_t;
 
+/** "invite" if the room has none. */
 static const char *join_rule(const mx_auth_check_t *c)
 {
     const mx_event_t *ev = mx_auth_state_get(c, "m.room.join_rules", "");
     const char *rule = ev ? mx_json_get_str(mx_event_content(ev), "join_rule") : NULL;
     return rule ? rule : "invite";
+}
+
+static apr_int64_t target_power(const change_t *ch)
+{
+    return mx_power_user(ch->c->power, ch->target);
 }
 
 /** The first join: its only previous event is the create event, and it is the creator's. */
@@ -34,7 +37,7 @@ static int is_creators_first_join(const change_t *ch)
 /** The user named as authorising is joined and may invite. */
 static int is_authorised_by_member(const change_t *ch)
 {
-    const char *user = mx_json_get_str(ch->content, "join_authorised_via_users_server");
+    const char *user = mx_json_get_str(mx_event_content(ch->c->event), "join_authorised_via_users_server");
     return user && mx_auth_membership(ch->c, user) == MX_MEMBERSHIP_JOIN
            && mx_power_user(ch->c->power, user) >= mx_power_action(ch->c->power, MX_POWER_INVITE);
 }
@@ -42,6 +45,7 @@ static int is_authorised_by_member(const change_t *ch)
 static const mx_error_t *rule_join(const change_t *ch)
 {
     const mx_room_version_t *v = ch->c->event->version;
+    const char *rule = join_rule(ch->c);
     int expected = ch->target_now == MX_MEMBERSHIP_JOIN || ch->target_now == MX_MEMBERSHIP_INVITE;
     if (is_creators_first_join(ch))
         return NULL;
@@ -49,12 +53,12 @@ static const mx_error_t *rule_join(const change_t *ch)
         return mx_auth_refuse(ch->c, "Nobody can join for another user.");
     if (ch->sender_now == MX_MEMBERSHIP_BAN)
         return mx_auth_refuse(ch->c, "The user is banned from the room.");
-    if (strcmp(ch->join_rule, "public") == 0)
+    if (strcmp(rule, "public") == 0)
         return NULL;
-    if (strcmp(ch->join_rule, "invite") == 0 || (v->knock && strcmp(ch->join_rule, "knock") == 0))
+    if (strcmp(rule, "invite") == 0 || (v->knock && strcmp(rule, "knock") == 0))
         return expected ? NULL : mx_auth_refuse(ch->c, "The user was not invited to the room.");
-    if ((v->restricted_join && strcmp(ch->join_rule, "restricted") == 0)
-        || (v->knock_restricted && strcmp(ch->join_rule, "knock_restricted") == 0)) {
+    if ((v->restricted_join && strcmp(rule, "restricted") == 0)
+        || (v->knock_restricted && strcmp(rule, "knock_restricted") == 0)) {
         if (expected || is_authorised_by_member(ch))
             return NULL;
         return mx_auth_refuse(ch->c, "Nobody who may invite has authorised the join.");
@@ -64,7 +68,7 @@ static const mx_error_t *rule_join(const change_t *ch)
 
 static const mx_error_t *rule_invite(const change_t *ch)
 {
-    const mx_json_t *third_party = mx_json_get(ch->content, "third_party_invite");
+    const mx_json_t *third_party = mx_json_get(mx_event_content(ch->c->event), "third_party_invite");
     if (third_party)
         return mx_auth_rule_third_party(ch->c, third_party);
     if (ch->sender_now != MX_MEMBERSHIP_JOIN)
@@ -94,7 +98,7 @@ static const mx_error_t *rule_leave(const change_t *ch)
         return mx_auth_refuse(ch->c, "The sender is not in the room.");
     if (ch->target_now == MX_MEMBERSHIP_BAN && ch->c->sender_power < mx_power_action(ch->c->power, MX_POWER_BAN))
         return mx_auth_refuse(ch->c, "The sender's power level is too low to lift a ban.");
-    if (ch->c->sender_power < mx_power_action(ch->c->power, MX_POWER_KICK) || ch->target_power >= ch->c->sender_power)
+    if (ch->c->sender_power < mx_power_action(ch->c->power, MX_POWER_KICK) || target_power(ch) >= ch->c->sender_power)
         return mx_auth_refuse(ch->c, "The sender's power level is too low to remove the user.");
     return NULL;
 }
@@ -103,7 +107,7 @@ static const mx_error_t *rule_ban(const change_t *ch)
 {
     if (ch->sender_now != MX_MEMBERSHIP_JOIN)
         return mx_auth_refuse(ch->c, "The sender is not in the room.");
-    if (ch->c->sender_power < mx_power_action(ch->c->power, MX_POWER_BAN) || ch->target_power >= ch->c->sender_power)
+    if (ch->c->sender_power < mx_power_action(ch->c->power, MX_POWER_BAN) || target_power(ch) >= ch->c->sender_power)
         return mx_auth_refuse(ch->c, "The sender's power level is too low to ban the user.");
     return NULL;
 }
@@ -111,9 +115,10 @@ static const mx_error_t *rule_ban(const change_t *ch)
 static const mx_error_t *rule_knock(const change_t *ch)
 {
     const mx_room_version_t *v = ch->c->event->version;
+    const char *rule = join_rule(ch->c);
     if (!v->knock)
         return mx_auth_refuse(ch->c, "The room version knows no knocking.");
-    if (strcmp(ch->join_rule, "knock") != 0 && !(v->knock_restricted && strcmp(ch->join_rule, "knock_restricted") == 0))
+    if (strcmp(rule, "knock") != 0 && !(v->knock_restricted && strcmp(rule, "knock_restricted") == 0))
         return mx_auth_refuse(ch->c, "The room lets nobody knock.");
     if (strcmp(ch->c->event->sender, ch->target) != 0)
         return mx_auth_refuse(ch->c, "Nobody can knock for another user.");
@@ -132,25 +137,31 @@ static const struct {
 };
 
 /** Rooms v8, rule 4.2, as far as it needs no keys: what names no user names no server that could have signed. */
-static int authoriser_ok(const mx_auth_check_t *c, const mx_json_t *content)
+static int authoriser_ok(const mx_auth_check_t *c)
 {
-    const mx_json_t *user = mx_json_get(content, "join_authorised_via_users_server");
-    return !user || !c->event->version->restricted_join || mx_ident_is_user_id(mx_json_str(user));
+    static const char key[] = "join_authorised_via_users_server";
+    const mx_slice_t content = c->event->content;
+    const mx_json_t *user;
+    if (!c->event->version->restricted_join || !memmem(content.p, content.len, key, sizeof(key) - 1))
+        return 1;                     /* most contents are not worth a look into their tree */
+    user = mx_json_get(mx_event_content(c->event), key);
+    return !user || mx_ident_is_user_id(mx_json_str(user));
 }
 
 const mx_error_t *mx_auth_rule_member(const mx_auth_check_t *c)
 {
-    change_t ch = { .c = c, .content = mx_event_content(c->event), .target = c->event->state_key };
-    const char *membership = mx_json_get_str(ch.content, "membership");
+    mx_auth_check_t whole = *c;
+    change_t ch = { .c = &whole, .target = c->event->state_key };
+    const char *membership = c->event->membership;
     apr_size_t i;
     if (!ch.target || !membership)
         return mx_auth_refuse(c, "A membership event needs a state_key and a membership.");
-    if (!authoriser_ok(c, ch.content))
+    if (!authoriser_ok(c))
         return mx_auth_refuse(c, "join_authorised_via_users_server names no user.");
-    ch.join_rule = join_rule(c);
     ch.sender_now = mx_auth_membership(c, c->event->sender);
-    ch.target_now = mx_auth_membership(c, ch.target);
-    ch.target_power = mx_power_user(c->power, ch.target);
+    ch.target_now = strcmp(ch.target, c->event->sender) == 0 ? ch.sender_now : mx_auth_membership(c, ch.target);
+    if (strcmp(membership, "join") != 0)
+        whole.sender_power = mx_power_user(c->power, c->event->sender);
     for (i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
         if (strcmp(changes[i].membership, membership) == 0)
             return changes[i].rule(&ch);

@@ -12,7 +12,7 @@ typedef struct mx_auth_check_t {
     const mx_auth_state_t *state;
     const mx_event_t *create;         /* NULL only while a create event is checked */
     const mx_power_t *power;
-    apr_int64_t sender_power;
+    apr_int64_t sender_power;         /* not yet known to mx_auth_rule_member(): joins, which are most, do without it */
     apr_pool_t *pool;
 } mx_auth_check_t;
 

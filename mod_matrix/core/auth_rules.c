@@ -24,7 +24,7 @@ const mx_event_t *mx_auth_state_get(const mx_auth_check_t *c, const char *type, 
 mx_membership_e mx_auth_membership(const mx_auth_check_t *c, const char *user_id)
 {
     const mx_event_t *member = mx_auth_state_get(c, "m.room.member", user_id);
-    return member ? mx_membership_parse(mx_json_get_str(mx_event_content(member), "membership")) : MX_MEMBERSHIP_NONE;
+    return member ? mx_membership_parse(member->membership) : MX_MEMBERSHIP_NONE;
 }
 
 /** The content's room_version is absent or one we know. */
@@ -162,6 +162,8 @@ const mx_error_t *mx_auth_check(const mx_event_t *event, const mx_auth_state_t *
         return rule_aliases(&c);
     c.power = state->power ? state->power
                            : mx_power_create(c.create, state->get(state->baton, "m.room.power_levels", ""), pool);
+    if (strcmp(event->type, "m.room.member") == 0)
+        return mx_auth_rule_member(&c);
     c.sender_power = mx_power_user(c.power, event->sender);
-    return strcmp(event->type, "m.room.member") == 0 ? mx_auth_rule_member(&c) : rule_common(&c);
+    return rule_common(&c);
 }

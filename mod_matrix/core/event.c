@@ -62,6 +62,15 @@ static const char *read_redacts(const mx_event_t *ev)
     return mx_json_scan_str(mx_json_scan_get(&content, "redacts"), ev->pool);
 }
 
+static const char *read_membership(const mx_event_t *ev)
+{
+    mx_json_scan_t content;
+    if (strcmp(ev->type, "m.room.member") != 0)
+        return NULL;
+    mx_json_scan_trusted(&content, ev->content, ev->pool);
+    return mx_json_scan_str(mx_json_scan_get(&content, "membership"), ev->pool);
+}
+
 /** A version 12 create event has no room_id: the room's id is its own with another sigil. */
 static int names_its_room(const mx_event_t *ev)
 {
@@ -96,6 +105,7 @@ const mx_error_t *mx_event_fill(mx_event_t *ev)
     if (err)
         return err;
     ev->redacts = read_redacts(ev);
+    ev->membership = read_membership(ev);
     ev->depth = mx_json_scan_int(field(ev, "depth"), 0);
     ev->origin_server_ts = mx_json_scan_int(field(ev, "origin_server_ts"), 0);
     ev->nprev = read_event_ids(&ev->prev_events, ev, "prev_events");

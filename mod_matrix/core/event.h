@@ -27,6 +27,7 @@ typedef struct mx_event_t {
     const char *type;
     const char *state_key;           /* NULL: not a state event */
     const char *redacts;             /* of m.room.redaction, wherever the version keeps it; else NULL */
+    const char *membership;          /* of m.room.member, as content has it; else NULL: the rules ask for it all the time */
     mx_slice_t content;              /* raw object */
     apr_int64_t depth;
     apr_int64_t origin_server_ts;    /* ms */

@@ -17,13 +17,11 @@ static apr_int64_t sender_power(mx_res_t *r, const mx_res_node_t *node)
 /** Power levels, join rules, and what removes another user. */
 static int is_power_event(const mx_event_t *event)
 {
-    const char *membership;
     if (mx_event_is(event, "m.room.power_levels", "") || mx_event_is(event, "m.room.join_rules", ""))
         return 1;
     if (strcmp(event->type, "m.room.member") != 0 || strcmp(event->state_key, event->sender) == 0)
         return 0;
-    membership = mx_json_get_str(mx_event_content(event), "membership");
-    return mx_str_eq(membership, "leave") || mx_str_eq(membership, "ban");
+    return mx_str_eq(event->membership, "leave") || mx_str_eq(event->membership, "ban");
 }
 
 static int by_time_and_id(const mx_event_t *x, const mx_event_t *y)

@@ -76,7 +76,7 @@ def make_server(request):
         made.append(_start(name or f"{request.node.originalname}-{len(made)}"[:60], *options, **settings))
         return made[-1]
     yield make
-    for server in made:
+    for server in reversed(made):     # one that uses the database of another goes first
         _stop(server, request.session)
 
 
@@ -89,7 +89,7 @@ def make_module_server(request):
         made.append(_start(name, *options, **settings))
         return made[-1]
     yield make
-    for server in made:
+    for server in reversed(made):     # one that uses the database of another goes first
         _stop(server, request.session)
 
 

@@ -17,7 +17,7 @@ certificate_names() {
 }
 
 make_ca() {
-    CA_CERT=${opt[ca_cert]:-$DIR/ca.pem} CA_KEY=${opt[ca_key]:-$DIR/ca.key}
+    CA_CERT=${opt[ca_cert]:-$HOME_DIR/ca.pem} CA_KEY=${opt[ca_key]:-$HOME_DIR/ca.key}
     [ ! -s "$CA_CERT" ] || return 0
     (umask 077; openssl ecparam -name prime256v1 -genkey -noout -out "$CA_KEY")
     openssl req -x509 -new -sha256 -key "$CA_KEY" -days 3650 -subj "/CN=mod_matrix development CA ${opt[id]}" \
@@ -67,7 +67,7 @@ write_vhost() {   # the lines a vhost needs to be a homeserver; the plain and th
     [[ $V_HOST == \[* ]] || printf 'ServerName %s\n' "$V_HOST"   # httpd takes no IPv6 literal here
     cat <<CONF
 MatrixServerName $V_NAME
-MatrixSigningKey "$V_DIR/signing.key"
+MatrixSigningKey "$V_HOME/signing.key"
 DBDriver pgsql
 DBDParams "$V_DSN"
 DBDMin 0

@@ -11,7 +11,7 @@ pg_bin() {
 }
 as_pg() { if is_root; then (cd / && exec runuser -u postgres -- "$@"); else "$@"; fi; }
 pg_admin() { as_pg "$PGBIN/psql" -X -q -v ON_ERROR_STOP=1 -h "$SOCKET_DIR" -U postgres "$@"; }
-pg_running() { [ -d "$STATE/pg" ] && as_pg "$PGBIN/pg_ctl" status -D "$STATE/pg" >/dev/null 2>&1; }
+pg_running() { [ -d "$PG_STATE/pg" ] && as_pg "$PGBIN/pg_ctl" status -D "$PG_STATE/pg" >/dev/null 2>&1; }
 
 db_connections() {   # of one child and one homeserver
     local n=$((64 / opt[children]))
@@ -22,25 +22,26 @@ db_connections() {   # of one child and one homeserver
 
 make_cluster() {
     local user users='postgres matrix' me
-    [ ! -s "$STATE/pg/PG_VERSION" ] || return 0
+    [ ! -s "$PG_STATE/pg/PG_VERSION" ] || return 0
     say "Making a PostgreSQL cluster ..."
-    rm -rf "$STATE/pg"
-    if is_root; then install -d -o postgres -g postgres -m 0700 "$STATE/pg"; fi
-    as_pg "$PGBIN/initdb" -D "$STATE/pg" -U postgres -A peer -E UTF8 --locale=C.UTF-8 >"$DIR/log/initdb.log" 2>&1 \
+    rm -rf "$PG_STATE/pg"
+    if is_root; then install -d -o postgres -g postgres -m 0700 "$PG_STATE/pg"; fi
+    as_pg "$PGBIN/initdb" -D "$PG_STATE/pg" -U postgres -A peer -E UTF8 --locale=C.UTF-8 >"$DIR/log/initdb.log" 2>&1 \
         || { cat "$DIR/log/initdb.log" >&2; die "initdb failed"; }
     # Who may come in: the users that httpd, its children and this script run as, known by the kernel; no password.
     me=$(id -un)
     for user in "$me" postgres www-data; do
         for db_user in $users; do printf 'mx %s %s\n' "$user" "$db_user"; done
-    done | sort -u | grep -v 'www-data postgres' | as_pg tee "$STATE/pg/pg_ident.conf" >/dev/null
-    printf 'local all all peer map=mx\n' | as_pg tee "$STATE/pg/pg_hba.conf" >/dev/null
-    printf "include 'quickstart.conf'\n" | as_pg tee -a "$STATE/pg/postgresql.conf" >/dev/null
+    done | sort -u | grep -v 'www-data postgres' | as_pg tee "$PG_STATE/pg/pg_ident.conf" >/dev/null
+    printf 'local all all peer map=mx\n' | as_pg tee "$PG_STATE/pg/pg_hba.conf" >/dev/null
+    printf "include 'quickstart.conf'\n" | as_pg tee -a "$PG_STATE/pg/postgresql.conf" >/dev/null
 }
 
 write_pg_conf() {
-    local n=$(( (1 + ${#extra_vhosts[@]}) * opt[children] * ($(db_connections) + 4) * 3 / 2 + 20 ))
+    # as many for the old children of a graceful restart, and for a second instance on the database
+    local n=$(( (1 + ${#extra_vhosts[@]}) * opt[children] * ($(db_connections) + 4) * 3 + 20 ))
     [ "$n" -ge 100 ] || n=100
-    as_pg tee "$STATE/pg/quickstart.conf" >/dev/null <<CONF
+    as_pg tee "$PG_STATE/pg/quickstart.conf" >/dev/null <<CONF
 # Written by conf/quickstart at every start.
 listen_addresses = ''
 unix_socket_directories = '$SOCKET_DIR'
@@ -54,11 +55,15 @@ CONF
 }
 
 start_pg() {
+    if [ "$HOME_DIR" != "$DIR" ]; then
+        pg_running || die "the PostgreSQL of $HOME_DIR does not run; conf/quickstart up --dir $HOME_DIR starts it"
+        return 0
+    fi
     make_cluster
     ! pg_running || return 0
     write_pg_conf
-    (exec 9>&-; as_pg setsid "$PGBIN/pg_ctl" start -w -t 60 -s -D "$STATE/pg" -l "$STATE/pg/server.log") </dev/null >&2 \
-        || { as_pg tail -n 20 "$STATE/pg/server.log" >&2; die "PostgreSQL did not start"; }
+    (exec 9>&-; as_pg setsid "$PGBIN/pg_ctl" start -w -t 60 -s -D "$PG_STATE/pg" -l "$PG_STATE/pg/server.log") </dev/null >&2 \
+        || { as_pg tail -n 20 "$PG_STATE/pg/server.log" >&2; die "PostgreSQL did not start"; }
 }
 
 make_database() {
@@ -70,6 +75,7 @@ make_database() {
         -c 'GRANT EXECUTE ON FUNCTION pg_stat_statements_reset TO matrix'
 }
 
-stop_pg() {
-    ! pg_running || as_pg "$PGBIN/pg_ctl" stop -w -s -m fast -D "$STATE/pg" >&2 || die "PostgreSQL did not stop"
+stop_pg() {   # not that of another server
+    [ "$HOME_DIR" = "$DIR" ] || return 0
+    ! pg_running || as_pg "$PGBIN/pg_ctl" stop -w -s -m fast -D "$PG_STATE/pg" >&2 || die "PostgreSQL did not stop"
 }

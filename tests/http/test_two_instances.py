@@ -63,26 +63,32 @@ def test_two_instances_002_a_message_wakes_who_waits_at_the_other(instances, sen
 
 
 def test_two_instances_003_logout_at_one_is_noticed_by_the_other(instances):
+    """user/token.c: a token taken back is dead everywhere after at most 200 ms, however warm the caches are."""
     first, second = instances
     user = first.register()
     there = at(second, user)
     there.call("GET", f"{V3}/account/whoami")       # known to the other's cache
     user.call("POST", f"{V3}/logout", {})
+    time.sleep(0.21)
     there.call("GET", f"{V3}/account/whoami", errcode="M_UNKNOWN_TOKEN", status=401)
 
 
-def test_two_instances_004_a_poll_ends_when_its_device_is_logged_out_at_the_other(instances):
+def test_two_instances_004_who_was_logged_out_at_the_other_is_told_no_news(instances):
+    """A poll that has waited since before the logout ends with 401, not with what came after it."""
     first, second = instances
-    user = first.register()
+    alice, user = first.register(), first.register()
+    room = alice.create_room(preset="public_chat")
+    user.join(room)
     answers, since = [], user.sync()["next_batch"]
     there = at(second, user)
     thread = threading.Thread(target=lambda: answers.append(there.call("GET", f"{V3}/sync?since={since}&timeout=20000", status=None)))
     thread.start()
     time.sleep(0.5)
-    start = time.monotonic()
     user.call("POST", f"{V3}/logout", {})
+    time.sleep(0.21)
+    alice.send(room, "not for those who left")
     thread.join()
-    assert time.monotonic() - start < 5 and answers[0].status_code == 401
+    assert answers[0].status_code == 401 and answers[0]["errcode"] == "M_UNKNOWN_TOKEN", answers[0]
 
 
 def test_two_instances_005_state_and_membership_changed_at_one_count_at_the_other(instances):

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Nothing lost, with everything at once: two httpds on one database, several children each; writers of messages, state,
+memberships and redactions; readers that reconnect to either, some with small timelines; and meanwhile kill -9 of children and
+of PostgreSQL's backends, and graceful restarts. Afterwards every reader's history and state is compared with the database.
+MX_HISTORY_SECONDS: how long (30). MX_HISTORY_SEED: what the dice begin with; it is printed.
+"""
+import os
+import random
+import time
+
+from history import Disturber, check, check_state, finish, start
+
+SECONDS = float(os.environ.get("MX_HISTORY_SECONDS", "30"))
+SEED = int(os.environ.get("MX_HISTORY_SEED") or time.time_ns() % 1_000_000)
+NOISE = ("MX02", "MX03", "MX05", "exit signal Killed", "AH00052", "AH00288")     # a 503 meanwhile is an honest answer
+
+
+def test_history_001_nothing_is_lost_whatever_falls(make_server):
+    print(f"\nhistory: seed {SEED}, {SECONDS:.0f} s", flush=True)
+    first = make_server("--server-name", "history.example", "--children", "2", name="history-a")
+    second = make_server("--database-of", first.dir, "--children", "2", name="history-b")
+    instances = [first, second]
+    writers, readers, rooms = start(first, 6, 6, 4, instances=instances, seed=SEED)
+    disturber = Disturber(writers[0].stop, instances, random.Random(SEED))
+    threads = writers + readers + [disturber]
+    for thread in threads:
+        thread.start()
+    try:
+        writers[0].stop.wait(SECONDS)
+        disturber.over.set()
+        disturber.result()
+        finish(writers, readers, rooms)
+    finally:
+        for server in instances:
+            server.log.expect(*NOISE)
+    check(first, writers, readers, rooms)
+    check_state(first, readers, rooms)
+    acked = sum(len(writer.acknowledged) for writer in writers)
+    kinds = {kind: sum(writer.kinds[kind] for writer in writers) for kind in sorted(writers[0].kinds)}
+    print(f"history: {acked} events acknowledged {kinds}, {len(readers)} readers saw {sum(len(s) for r in readers for s in r.seen.values())}"
+          f" events, {sum(r.gaps for r in readers)} gaps closed, {sum(r.polls for r in readers)} polls,"
+          f" {sum(r.initials for r in readers)} initial syncs; fell: {disturber.done}", flush=True)
+    assert acked > SECONDS and all(disturber.done.values()) and sum(r.gaps for r in readers) > 0

@@ -13,7 +13,7 @@ from history import Disturber, check, check_state, finish, start
 
 SECONDS = float(os.environ.get("MX_HISTORY_SECONDS", "30"))
 SEED = int(os.environ.get("MX_HISTORY_SEED") or time.time_ns() % 1_000_000)
-NOISE = ("MX02", "MX03", "MX05", "exit signal Killed", "AH00052", "AH00288")     # a 503 meanwhile is an honest answer
+NOISE = ("MX02", "MX03", "MX05", "dbd:error", "exit signal Killed", "AH00052", "AH00288")     # a 503 meanwhile is an honest answer
 
 
 def test_history_001_nothing_is_lost_whatever_falls(make_server):

@@ -166,7 +166,8 @@ class Reader(Failing):
             if known and not known & set(new):
                 self.gaps += 1
                 new = self.fill(room, part["timeline"]["prev_batch"]) + new
-            self.seen[room] += [event_id for event_id in new if event_id not in known]
+            at = max((i + 1 for i, event_id in enumerate(new) if event_id in known), default=0)
+            self.seen[room] += new[at:]     # what stands before it was there before we began, or is known
 
     def take_state(self, room, part):
         """CS-API: syncing: the state before the timeline, then that which the timeline changes."""

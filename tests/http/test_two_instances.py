@@ -43,6 +43,7 @@ def test_two_instances_001_they_are_one_homeserver(instances):
 
 @pytest.mark.parametrize("sender", [0, 1])
 def test_two_instances_002_a_message_wakes_who_waits_at_the_other(instances, sender):
+    """Somebody waits at the sender's instance as well: it has a notifier then, which tells other hosts (sync/notifier.c)."""
     here, there = instances[sender], instances[1 - sender]
     alice, bob = here.register(), there.register()
     room = alice.create_room(preset="public_chat")
@@ -50,10 +51,12 @@ def test_two_instances_002_a_message_wakes_who_waits_at_the_other(instances, sen
     late = []
     for i in range(3):
         done = []
+        beside = waiting(alice, alice.sync()["next_batch"], [])
         thread = waiting(bob, bob.sync()["next_batch"], done)
         sent = alice.send(room, f"over there {i}")
         answered = time.monotonic()
         thread.join()
+        beside.join()
         answer, when = done[0]
         events = [e["event_id"] for e in answer["rooms"]["join"][room]["timeline"]["events"]]
         assert events == [sent]
@@ -151,7 +154,7 @@ def test_two_instances_009_down_of_the_second_leaves_the_first(instances):
 
 def test_two_instances_010_what_cannot_be_is_said(instances):
     first, second = instances
-    for folder, name, said in ((first.dir + "-none", [], "there is no server"), (second.dir, [], "no database of its own"),
+    for folder, name, said in ((first.dir + "-none", [], "there is no server"), (second.dir, [], "that is the same folder"),
                                (first.dir, ["--server-name", "other.example"], "the server name of")):
         done = second.quickstart("up", "--database-of", folder, *name, check=False)
         assert done.returncode != 0 and said in done.stderr, done.stderr

@@ -491,7 +491,7 @@ static branch_t *crowd(const char *version, int members)
 START_TEST(a_room_of_many_members_resolves_in_bounded_memory)
 {
     const char *more = getenv("MX_TEST_MEMBERS");
-    int members = more ? atoi(more) : 20000, i, round;
+    int members = more ? atoi(more) : 5000, i, round;
     branch_t *root, *a, *b;
     apr_pool_t *own;
     start();

@@ -9,6 +9,8 @@
 #include "room/resolve.h"
 #include "store/event_id.h"
 
+#include <stdlib.h>
+
 #define MEMBER_TYPE "m.room.member"
 
 /** Snapshot after a stored event; a rejected one changes nothing. */
@@ -94,9 +96,11 @@ static mx_slice_t id_of(const mx_room_receiving_t *r, apr_int64_t nid, const mx_
 }
 
 /** What the state has for the keys of the changes: out[i], 0 for none. */
-static const mx_error_t *old_entries(apr_int64_t **pout, mx_room_receiving_t *r, apr_int64_t snap_nid, const mx_state_item_t *changes, int n)
+static const mx_error_t *old_entries(apr_int64_t **pout, mx_room_receiving_t *r, apr_int64_t snap_nid,
+                                     const mx_state_item_t *changes, int n)
 {
-    apr_int64_t *skeys = apr_palloc(r->pool, sizeof(*skeys) * (apr_size_t)(n + 1)), *out = apr_pcalloc(r->pool, sizeof(*out) * (apr_size_t)(n + 1));
+    apr_int64_t *skeys = apr_palloc(r->pool, sizeof(*skeys) * (apr_size_t)(n + 1));
+    apr_int64_t *out = apr_pcalloc(r->pool, sizeof(*out) * (apr_size_t)(n + 1));
     mx_state_hit_t *hits;
     int i, k, nhits = 0;
     apr_status_t rv;
@@ -122,7 +126,8 @@ static const mx_error_t *measure(made_t *made, mx_room_receiving_t *r)
     mx_event_row_t *rows;
     int i, n = 0, nrows = 0;
     apr_status_t rv = made->base ? mx_store_state_measure(&made->size, &made->hash, r->server->store, made->base, r->pool) : APR_SUCCESS;
-    const mx_error_t *err = rv != APR_SUCCESS ? mx_server_store_error(rv, "reading a state", r->pool) : mx_room_state_hash_key(&key, r->server, r->pool);
+    const mx_error_t *err = rv != APR_SUCCESS ? mx_server_store_error(rv, "reading a state", r->pool)
+                                              : mx_room_state_hash_key(&key, r->server, r->pool);
     if (!err)
         err = old_entries(&old, r, made->base, made->changes, made->n);
     for (i = 0; !err && i < made->n; i++) {
@@ -295,7 +300,8 @@ static const mx_error_t *set_resolved(mx_room_resolved_t *resolved, forked_t *f)
 /* ---- mirrors of the current state ---- */
 
 /** What turns the room's state until now into the resolved one, entries that stay as they are left out. */
-static const mx_error_t *difference(mx_state_item_t **pitems, int *pn, apr_int64_t **pold, mx_room_receiving_t *r, const mx_room_resolved_t *resolved)
+static const mx_error_t *difference(mx_state_item_t **pitems, int *pn, apr_int64_t **pold, mx_room_receiving_t *r,
+                                    const mx_room_resolved_t *resolved)
 {
     mx_state_item_t *base, *all;
     const mx_error_t *err;
@@ -339,7 +345,9 @@ static const mx_error_t *add_member(forked_t *f, const mx_state_item_t *item, ap
     rv = mx_server_user_nid(&member->user_nid, f->r->server, current.event->state_key, f->r->pool);
     if (rv != APR_SUCCESS)
         return mx_server_store_error(rv, "interning a user id", f->r->pool);
-    member->membership = item->nid ? mx_membership_parse(mx_json_get_str(mx_event_content(current.event), "membership")) : MX_MEMBERSHIP_LEAVE;
+    member->membership = MX_MEMBERSHIP_LEAVE;
+    if (item->nid)
+        member->membership = mx_membership_parse(mx_json_get_str(mx_event_content(current.event), "membership"));
     member->event = item->nid ? item->nid : old;
     member->since = -1;
     f->batch->nmembers++;
@@ -349,7 +357,7 @@ static const mx_error_t *add_member(forked_t *f, const mx_state_item_t *item, ap
 static const mx_error_t *set_mirrors(forked_t *f, const mx_room_resolved_t *resolved)
 {
     mx_persist_batch_t *b = f->batch;
-    apr_int64_t *old;
+    apr_int64_t *old = NULL;
     int i;
     const mx_error_t *err = difference(&b->current, &b->ncurrent, &old, f->r, resolved);
     if (!err)
@@ -413,7 +421,7 @@ static const mx_error_t *add_redaction(forked_t *f)
     mx_persist_redaction_t *redaction;
     mx_event_row_t *target;
     const mx_error_t *err;
-    int may;
+    int may = 0;
     apr_status_t rv = mx_store_event_by_id(&target, r->server->store, r->event->redacts, r->pool);
     if (rv == MX_STORE_NONE || (rv == APR_SUCCESS && (target->room_nid != r->room->nid || target->redacted_by)))
         return NULL;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The checks on a PDU of another server, in the order of the specification, and storing it. SS-API: checks performed on receipt of a PDU. */
+/* The checks on a PDU of another server in their order, and storing it. SS-API: checks performed on receipt of a PDU. */
 #include "room/accept_pdu_private.h"
 
 #include "core/event_sign.h"

@@ -178,7 +178,8 @@ apr_status_t mx_store_state_add(apr_int64_t *psnap_nid, mx_store_t *store, apr_i
     MX_STMT(state_add, "llLLib",
             "select snapshot_add(r.room_nid, $2::int8, $3::int8[], $4::int8[], $5::int4, $6::bytea)"
             " from (select room_nid from room where room_nid = $1::int8 for no key update) r");
-    apr_int64_t *skeys = apr_palloc(pool, sizeof(*skeys) * (apr_size_t)(n + 1)), *nids = apr_palloc(pool, sizeof(*nids) * (apr_size_t)(n + 1));
+    apr_int64_t *skeys = apr_palloc(pool, sizeof(*skeys) * (apr_size_t)(n + 1));
+    apr_int64_t *nids = apr_palloc(pool, sizeof(*nids) * (apr_size_t)(n + 1));
     mx_rows_t *rows;
     apr_status_t rv;
     int i;

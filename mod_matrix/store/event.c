@@ -44,6 +44,22 @@ apr_status_t mx_store_event_by_id(mx_event_row_t **pout, mx_store_t *store, cons
     return mx_store_event_read_all(pout, rows, pool) ? APR_SUCCESS : MX_STORE_NONE;
 }
 
+apr_status_t mx_store_event_by_ids(mx_event_row_t **pout, int *pn, mx_store_t *store, const char *const *event_ids, int n,
+                                   apr_pool_t *pool)
+{
+    MX_STMT(event_by_ids, "B", "select " MX_EVENT_COLUMNS " from " MX_EVENT_FROM " where e.event_id = any($1::bytea[])");
+    mx_slice_t *packed = apr_palloc(pool, sizeof(*packed) * (apr_size_t)(n + 1));
+    mx_rows_t *rows;
+    apr_status_t rv;
+    int i;
+    for (i = 0; i < n; i++)
+        packed[i] = mx_store_event_id_pack(event_ids[i], pool);
+    rv = mx_store_run(&rows, store, pool, &event_by_ids, packed, n);
+    if (rv == APR_SUCCESS)
+        *pn = mx_store_event_read_all(pout, rows, pool);
+    return rv;
+}
+
 apr_status_t mx_store_event_by_nids(mx_event_row_t **pout, int *pn, mx_store_t *store, const apr_int64_t *nids, int n,
                                     apr_pool_t *pool)
 {

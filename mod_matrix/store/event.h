@@ -38,6 +38,9 @@ int mx_store_event_read_all(mx_event_row_t **pout, const mx_rows_t *rows, apr_po
 
 /** By id; MX_STORE_NONE. */
 apr_status_t mx_store_event_by_id(mx_event_row_t **pout, mx_store_t *store, const char *event_id, apr_pool_t *pool);
+/** By ids, in one query, in no order; unknown ones are left out. */
+apr_status_t mx_store_event_by_ids(mx_event_row_t **pout, int *pn, mx_store_t *store, const char *const *event_ids, int n,
+                                   apr_pool_t *pool);
 /** By nids, in one query, in the order of the nids given; unknown ones are left out. */
 apr_status_t mx_store_event_by_nids(mx_event_row_t **pout, int *pn, mx_store_t *store, const apr_int64_t *nids, int n, apr_pool_t *pool);
 

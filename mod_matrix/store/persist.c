@@ -118,26 +118,34 @@ apr_status_t mx_store_persist_messages(mx_persist_result_t **presult, mx_store_t
 typedef struct lists_t {
     apr_int64_t *pred, *change_skey, *change_event, *cur_skey, *cur_event, *user, *member_event, *since, *redacted, *by;
     int *size, *change_end, *membership;
+    int nchanges;                    /* of all snapshots */
     mx_slice_t *hash, *redacted_pdu;
 } lists_t;
 
 static void make_snap_lists(lists_t *l, const mx_persist_batch_t *batch, apr_pool_t *pool)
 {
-    int i, n = batch->nsnaps;
+    int i, k, n = batch->nsnaps, changes = 0;
+    for (i = 0; i < n; i++)
+        changes += 1 + batch->snaps[i].nmore;
     COLUMN(pool, l->pred, n);
     COLUMN(pool, l->size, n);
     COLUMN(pool, l->hash, n);
-    COLUMN(pool, l->change_skey, n);
-    COLUMN(pool, l->change_event, n);
+    COLUMN(pool, l->change_skey, changes);
+    COLUMN(pool, l->change_event, changes);
     COLUMN(pool, l->change_end, n);
+    l->nchanges = 0;
     for (i = 0; i < n; i++) {
         const mx_persist_snap_t *s = &batch->snaps[i];
         l->pred[i] = s->pred;
         l->size[i] = s->size;
         l->hash[i] = mx_slice((const char *)s->hash.bytes, sizeof(s->hash.bytes));
-        l->change_skey[i] = s->skey_nid;
-        l->change_event[i] = s->event;
-        l->change_end[i] = i + 1;
+        l->change_skey[l->nchanges] = s->skey_nid;
+        l->change_event[l->nchanges++] = s->event;
+        for (k = 0; k < s->nmore; k++) {
+            l->change_skey[l->nchanges] = s->more[k].skey_nid;
+            l->change_event[l->nchanges++] = s->more[k].nid;
+        }
+        l->change_end[i] = l->nchanges;
     }
 }
 
@@ -195,7 +203,7 @@ apr_status_t mx_store_persist_batch(mx_persist_result_t **presult, mx_store_t *s
     rv = mx_store_run(&rows, store, pool, &persist_batch, batch->room_nid, batch->ver, c.id, n, c.pdu, n, c.ts, n,
                       c.depth, n, c.sender, n, c.type, n, c.flags, n, c.before, n, c.device, c.ntxn, c.txn, c.ntxn,
                       c.scope, c.ntxn, c.skey, n, c.replaces, n, c.after, n, c.auth, c.nauth, c.auth_end, n, l.pred, ns,
-                      l.size, ns, l.hash, ns, l.change_skey, ns, l.change_event, ns, l.change_end, ns, batch->heads,
+                      l.size, ns, l.hash, ns, l.change_skey, l.nchanges, l.change_event, l.nchanges, l.change_end, ns, batch->heads,
                       batch->nheads, batch->head_ids, batch->nheads, batch->depth, batch->snap, batch->log_events,
                       batch->nlog, batch->log_snaps, batch->nlog, l.cur_skey, nc, l.cur_event, nc, l.user, nm,
                       l.membership, nm, l.member_event, nm, l.since, nm, l.redacted, nr, l.redacted_pdu, nr, l.by, nr,

@@ -28,11 +28,13 @@ typedef struct mx_persist_event_t {
     int nauth;
 } mx_persist_event_t;
 
-/** A state that is `pred` with an entry changed. */
+/** A state that is `pred` with one entry changed, or several. */
 typedef struct mx_persist_snap_t {
     mx_ref_t pred;                   /* snapshot; 0: the empty state */
     apr_int64_t skey_nid;
     mx_ref_t event;                  /* 0: the entry goes */
+    const mx_state_item_t *more;     /* further entries; nid is a reference, 0 removes */
+    int nmore;
     int size;
     mx_state_hash_t hash;
 } mx_persist_snap_t;

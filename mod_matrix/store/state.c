@@ -156,6 +156,46 @@ apr_status_t mx_store_state_at(apr_int64_t *snaps_out, mx_store_t *store, const 
     return APR_SUCCESS;
 }
 
+apr_status_t mx_store_state_measure(int *psize, mx_state_hash_t *phash, mx_store_t *store, apr_int64_t snap_nid, apr_pool_t *pool)
+{
+    MX_STMT(state_measure, "l", "select size, hash from snapshot where snap_nid = $1::int8");
+    mx_rows_t *rows;
+    mx_slice_t hash;
+    apr_status_t rv = mx_store_run(&rows, store, pool, &state_measure, snap_nid);
+    if (rv != APR_SUCCESS)
+        return rv;
+    hash = mx_rows_count(rows) ? mx_row_bytes(rows, 0, 1) : MX_SLICE_NONE;
+    if (hash.len != sizeof(phash->bytes))
+        return MX_STORE_NONE;
+    *psize = (int)mx_row_int(rows, 0, 0);
+    memcpy(phash->bytes, hash.p, hash.len);
+    return APR_SUCCESS;
+}
+
+apr_status_t mx_store_state_add(apr_int64_t *psnap_nid, mx_store_t *store, apr_int64_t room_nid, apr_int64_t pred,
+                                const mx_state_item_t *changes, int n, int size, const mx_state_hash_t *hash, apr_pool_t *pool)
+{
+    MX_STMT(state_add, "llLLib",
+            "select snapshot_add(r.room_nid, $2::int8, $3::int8[], $4::int8[], $5::int4, $6::bytea)"
+            " from (select room_nid from room where room_nid = $1::int8 for no key update) r");
+    apr_int64_t *skeys = apr_palloc(pool, sizeof(*skeys) * (apr_size_t)(n + 1));
+    apr_int64_t *nids = apr_palloc(pool, sizeof(*nids) * (apr_size_t)(n + 1));
+    mx_rows_t *rows;
+    apr_status_t rv;
+    int i;
+    for (i = 0; i < n; i++) {
+        skeys[i] = changes[i].skey_nid;
+        nids[i] = changes[i].nid;
+    }
+    rv = mx_store_run(&rows, store, pool, &state_add, room_nid, pred, skeys, n, nids, n, size,
+                      mx_slice((const char *)hash->bytes, sizeof(hash->bytes)));
+    if (rv == APR_SUCCESS && !mx_rows_count(rows))
+        rv = MX_STORE_NONE;
+    if (rv == APR_SUCCESS)
+        *psnap_nid = mx_row_int(rows, 0, 0);
+    return rv;
+}
+
 apr_status_t mx_store_state_hash_key(unsigned char key[MX_STATE_HASH_KEY_BYTES], mx_store_t *store, apr_pool_t *pool)
 {
     MX_STMT(state_hash_key, "", "select value from secret where name = 'snapshot_hash'");

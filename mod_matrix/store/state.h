@@ -33,6 +33,10 @@ apr_status_t mx_store_state_diff(mx_state_item_t **pitems, int *pn, mx_store_t *
 apr_status_t mx_store_state_at(apr_int64_t *snaps_out, mx_store_t *store, const apr_int64_t *room_nids, int n,
                                apr_int64_t stream, apr_pool_t *pool);
 
+/** Number of entries and hash of a snapshot; MX_STORE_NONE. */
+struct mx_state_hash_t;
+apr_status_t mx_store_state_measure(int *psize, struct mx_state_hash_t *phash, mx_store_t *store, apr_int64_t snap_nid, apr_pool_t *pool);
+
 /* ---- of many rooms at once, one query each (state_many.c) ---- */
 
 /** A state or a difference. */
@@ -67,6 +71,12 @@ typedef struct mx_state_hash_t {
 } mx_state_hash_t;
 /** The database's own key: without it, whoever sends events could look for two states with one hash. MX_STORE_NONE. */
 apr_status_t mx_store_state_hash_key(unsigned char key[MX_STATE_HASH_KEY_BYTES], mx_store_t *store, apr_pool_t *pool);
+/**
+ * Stores the state that is `pred` with `changes` (nids of events; 0 removes) made to it, by itself: for a state that events will stand on
+ * before any of them is stored. The same state twice is one snapshot. MX_STORE_RETRY.
+ */
+apr_status_t mx_store_state_add(apr_int64_t *psnap_nid, mx_store_t *store, apr_int64_t room_nid, apr_int64_t pred,
+                                const mx_state_item_t *changes, int n, int size, const mx_state_hash_t *hash, apr_pool_t *pool);
 /** Replaces an entry's event by another; packed ids, MX_SLICE_NONE where there was, or will be, none. */
 void mx_store_state_hash_change(mx_state_hash_t *hash, const unsigned char key[MX_STATE_HASH_KEY_BYTES],
                                 apr_int64_t skey_nid, mx_slice_t old_id, mx_slice_t new_id, apr_pool_t *pool);

@@ -175,22 +175,26 @@ int main(int argc, char **argv)
     mx_json_init();
     mx_crypto_init();
     apr_pool_create(&pool, NULL);
-    if (argc < 4 || (members = atoi(argv[1])) + 2 * (conflicts = atoi(argv[2])) + 4 > BATCH_MAX || conflicts > members || !(version = mx_room_version_find(argv[3])))
+    if (argc < 4 || (members = atoi(argv[1])) + 2 * (conflicts = atoi(argv[2])) + 4 > BATCH_MAX
+            || conflicts > members || !(version = mx_room_version_find(argv[3])))
         return 2;
     current = apr_pcalloc(pool, sizeof(*current) * (apr_size_t)(members + NKEYS_FIXED + 2));
     common_state();
     base = apr_palloc(pool, sizeof(*base) * (apr_size_t)(conflicts + 1));
     changes = apr_palloc(pool, sizeof(*changes) * (apr_size_t)(conflicts + 1));
     for (i = 0; i < conflicts; i++)        /* each user changes her name on one side; on the other too, or is banned there */
-        base[i] = (mx_state_res_item_t){ NKEYS_FIXED + 2 + i, add(current, user(i), "m.room.member", user(i), "{\"displayname\":\"x\",\"membership\":\"join\"}") };
+        base[i] = (mx_state_res_item_t){ NKEYS_FIXED + 2 + i, add(current, user(i), "m.room.member", user(i),
+                "{\"displayname\":\"x\",\"membership\":\"join\"}") };
     for (i = 0; i < conflicts; i++)
         changes[i] = (mx_state_res_change_t){ 1, NKEYS_FIXED + 2 + i,
                                               i % 4 == 3 ? add(current, "@c:h", "m.room.member", user(i), "{\"membership\":\"ban\"}")
-                                                         : add(current, user(i), "m.room.member", user(i), "{\"displayname\":\"y\",\"membership\":\"join\"}") };
+                                                         : add(current, user(i), "m.room.member", user(i),
+                                                                 "{\"displayname\":\"y\",\"membership\":\"join\"}") };
     dag = mx_auth_dag_create((apr_uint32_t)nmade, (apr_uint32_t)nmade * MX_AUTH_KEYS_MAX, pool);
     for (i = 0; i < nmade; i++)
         mx_auth_dag_append(dag, i + 1, made[i].skey, made[i].auth, made[i].nauth);
-    in = (mx_state_res_input_t){ .version = version, .dag = dag, .nsets = 2, .base = base, .nbase = conflicts, .changes = changes, .nchanges = conflicts };
+    in = (mx_state_res_input_t){ .version = version, .dag = dag, .nsets = 2, .base = base, .nbase = conflicts,
+            .changes = changes, .nchanges = conflicts };
     for (round = 0; round < ROUNDS; round++) {
         apr_pool_t *own_pool;
         double began = now_ms(), took;

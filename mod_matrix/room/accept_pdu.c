@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The checks on a PDU of another server in their order, and storing it. SS-API: checks performed on receipt of a PDU. */
+#include "room/accept_pdu_private.h"
+
+#include "core/event_sign.h"
+#include "core/ident.h"
+#include "store/event_id.h"
+
+#define ATTEMPTS_MAX 400             /* as in room/send.c: each lost one means that another writer won */
+
+/* ---- what needs no room ---- */
+
+static int signed_by(const mx_event_t *event, const char *server, mx_room_key_fn *key, void *baton, apr_pool_t *pool)
+{
+    const char **key_ids;
+    int i, n = mx_event_signature_keys(&key_ids, event, server, pool);
+    for (i = 0; i < n; i++) {
+        unsigned char public_key[MX_ED25519_PUBLIC_BYTES];
+        if (key(public_key, baton, server, key_ids[i], event->origin_server_ts, event->version->enforce_key_validity)
+            && mx_event_verify(event, server, key_ids[i], public_key))
+            return 1;
+    }
+    return 0;
+}
+
+static const mx_error_t *check_signatures(const mx_event_t *event, mx_room_key_fn *key, void *baton, apr_pool_t *pool)
+{
+    const char *servers[MX_EVENT_SIGNERS_MAX];
+    int i, n = mx_event_signers(servers, event);
+    for (i = 0; i < n; i++) {
+        if (!signed_by(event, servers[i], key, baton, pool))
+            return mx_error_make(pool, MX_E_UNAUTHORIZED, "The event carries no good signature of %s.", servers[i]);
+    }
+    return NULL;
+}
+
+/** SS-API: an event whose content hash does not match is processed in its redacted form. */
+static const mx_error_t *hash_or_redact(mx_event_t **pevent, apr_pool_t *pool)
+{
+    const mx_event_t *event = *pevent;
+    if (mx_event_content_hash_ok(event))
+        return NULL;
+    return mx_event_parse(pevent, event->version, mx_event_redact(event->version, event->pdu, pool), event->event_id, pool);
+}
+
+static const mx_error_t *check_alone(mx_event_t **pevent, const mx_room_t *room, mx_slice_t text, mx_room_key_fn *key, void *baton,
+                                     apr_pool_t *pool)
+{
+    mx_event_t *event;
+    const mx_error_t *err = mx_event_parse_foreign(&event, room->version, text, pool);
+    if (err)
+        return err;
+    *pevent = event;
+    if (strcmp(event->room_id, room->room_id) != 0)
+        return mx_error_make(pool, MX_E_INVALID_PARAM, "The event is of another room.");
+    err = check_signatures(event, key, baton, pool);
+    return err ? err : hash_or_redact(pevent, pool);
+}
+
+/* ---- what it stands on ---- */
+
+static const mx_event_row_t *row_of(const mx_event_row_t *rows, int n, const char *event_id, apr_pool_t *pool)
+{
+    mx_slice_t id = mx_store_event_id_pack(event_id, pool);
+    int i;
+    for (i = 0; i < n; i++) {
+        if (mx_slice_eq(rows[i].id, id))
+            return &rows[i];
+    }
+    return NULL;
+}
+
+static void miss(mx_room_pdu_t *out, const mx_room_receiving_t *r, const char *event_id)
+{
+    if (!out->missing)
+        out->missing = apr_palloc(r->pool, sizeof(*out->missing) * (MX_EVENT_MAX_PREV + MX_EVENT_MAX_AUTH));
+    out->missing[out->nmissing++] = event_id;
+    out->outcome = MX_PDU_WAITS;
+}
+
+static const mx_error_t *add_auth(mx_room_receiving_t *r, const mx_event_row_t *row)
+{
+    mx_event_t *event = NULL;
+    const mx_error_t *err = NULL;
+    if (!(row->flags & MX_EVENT_FLAG_REJECTED))
+        err = mx_event_parse(&event, r->event->version, row->pdu, mx_store_event_id_unpack(row->id, r->pool), r->pool);
+    r->auth[r->nauth] = event;
+    r->auth_nids[r->nauth++] = row->nid;
+    return err;
+}
+
+/** Reads prev_events and auth_events by one query. An outlier has no state, so it is no event to follow. */
+static const mx_error_t *read_ground(mx_room_pdu_t *out, mx_room_receiving_t *r)
+{
+    const mx_event_t *ev = r->event;
+    const char *ids[MX_EVENT_MAX_PREV + MX_EVENT_MAX_AUTH];
+    const mx_error_t *err = NULL;
+    mx_event_row_t *rows;
+    int i, n;
+    apr_status_t rv;
+    for (i = 0; i < ev->nprev + ev->nauth; i++)
+        ids[i] = i < ev->nprev ? ev->prev_events[i] : ev->auth_events[i - ev->nprev];
+    rv = mx_store_event_by_ids(&rows, &n, r->server->store, ids, ev->nprev + ev->nauth, r->pool);
+    if (rv != APR_SUCCESS)
+        return mx_server_store_error(rv, "reading what an event stands on", r->pool);
+    r->prevs = apr_palloc(r->pool, sizeof(*r->prevs) * (apr_size_t)(ev->nprev + 1));
+    for (i = 0; !err && i < ev->nprev + ev->nauth; i++) {
+        const mx_event_row_t *row = row_of(rows, n, ids[i], r->pool);
+        if (!row || row->room_nid != r->room->nid || (i < ev->nprev && (row->flags & MX_EVENT_FLAG_OUTLIER)))
+            miss(out, r, ids[i]);
+        else if (i < ev->nprev)
+            r->prevs[r->nprevs++] = *row;
+        else
+            err = add_auth(r, row);
+    }
+    return err;
+}
+
+/* ---- authorisation ---- */
+
+typedef struct asked_t {
+    mx_room_receiving_t *r;
+    apr_int64_t snap;
+} asked_t;
+
+static const mx_event_t *state_get(void *baton, const char *type, const char *state_key)
+{
+    asked_t *asked = baton;
+    mx_room_current_t found;
+    const mx_error_t *err = mx_room_fork_find(&found, asked->r, asked->snap, type, state_key);
+    if (!err)
+        return found.event;
+    asked->r->err = err;
+    return NULL;
+}
+
+/** By the listed events; from version 12 on the create event is not listed, the room's id names it. */
+static const mx_event_t *own_get(void *baton, const char *type, const char *state_key)
+{
+    asked_t *asked = baton;
+    int i;
+    for (i = 0; i < asked->r->nauth; i++) {
+        if (asked->r->auth[i] && mx_event_is(asked->r->auth[i], type, state_key))
+            return asked->r->auth[i];
+    }
+    return asked->r->room->version->room_id_is_create_hash && strcmp(type, "m.room.create") == 0 ? state_get(baton, type, state_key) : NULL;
+}
+
+/** *pwhy: the rule that refused it, NULL if none did. */
+static const mx_error_t *ask(const mx_error_t **pwhy, mx_room_receiving_t *r, apr_int64_t snap,
+                             const mx_event_t *(*get)(void *baton, const char *type, const char *state_key))
+{
+    asked_t asked = { r, snap };
+    mx_auth_state_t state = { get, &asked, NULL };
+    r->err = NULL;
+    *pwhy = mx_auth_check(r->event, &state, r->pool);
+    return r->err;
+}
+
+static const mx_error_t *authorise(mx_room_pdu_t *out, mx_room_receiving_t *r)
+{
+    const mx_error_t *err = NULL;
+    out->outcome = MX_PDU_REJECTED;
+    out->why = mx_auth_check_list(r->event, r->auth, r->nauth, r->pool);
+    if (!out->why)
+        err = ask(&out->why, r, r->room->snap_nid, own_get);
+    if (!err && !out->why)
+        err = ask(&out->why, r, r->before, state_get);
+    if (err || out->why)
+        return err;
+    out->outcome = MX_PDU_SOFT_FAILED;
+    if (r->before != r->room->snap_nid)
+        err = ask(&out->why, r, r->room->snap_nid, state_get);
+    if (!err && !out->why)
+        out->outcome = MX_PDU_STORED;
+    return err;
+}
+
+/* ---- storing ---- */
+
+/** *pagain: the room moved on meanwhile, or the event came another way. */
+static const mx_error_t *store(int *pagain, mx_room_receiving_t *r, mx_room_pdu_outcome_e outcome)
+{
+    int flags = outcome == MX_PDU_REJECTED ? MX_EVENT_FLAG_REJECTED : outcome == MX_PDU_SOFT_FAILED ? MX_EVENT_FLAG_SOFT_FAILED : 0;
+    mx_persist_batch_t batch = { 0 };
+    mx_persist_result_t *result;
+    mx_room_t *next;
+    apr_status_t rv;
+    const mx_error_t *err = mx_room_fork_batch(&batch, r, flags);
+    if (err)
+        return err;
+    rv = mx_store_persist_batch(&result, r->server->store, &batch, r->pool);
+    *pagain = rv == MX_STORE_DUPLICATE || rv == MX_STORE_RETRY || (rv == APR_SUCCESS && result->status == MX_PERSIST_CONFLICT);
+    if (*pagain)
+        return NULL;
+    if (rv != APR_SUCCESS || result->status != MX_PERSIST_STORED)
+        return mx_server_store_error(rv != APR_SUCCESS ? rv : MX_STORE_NONE, "storing an event of another server", r->pool);
+    /* It is stored; a view that cannot be read now is read by whoever comes next. */
+    if (mx_room_cache_reload(&next, r->server, r->room, r->pool) != NULL)
+        mx_cache_remove(r->server->room->views, &r->room->nid, sizeof(r->room->nid));
+    mx_server_stream_moved(r->server);
+    return NULL;
+}
+
+static const mx_error_t *is_known(int *pknown, mx_room_receiving_t *r)
+{
+    mx_event_row_t *row;
+    apr_status_t rv = mx_store_event_by_id(&row, r->server->store, r->event->event_id, r->pool);
+    *pknown = rv == APR_SUCCESS;
+    return rv == APR_SUCCESS || rv == MX_STORE_NONE ? NULL : mx_server_store_error(rv, "looking an event up", r->pool);
+}
+
+/** One attempt on the room as it is now. */
+static const mx_error_t *receive(int *pagain, mx_room_pdu_t *out, mx_room_receiving_t *r)
+{
+    int known;
+    const mx_error_t *err = is_known(&known, r);
+    *pagain = 0;
+    out->outcome = MX_PDU_KNOWN;
+    out->why = NULL;
+    out->missing = NULL;
+    out->nmissing = 0;
+    if (err || known)
+        return err;
+    err = read_ground(out, r);
+    if (err || out->nmissing)
+        return err;
+    err = mx_room_fork_before(r);
+    if (!err)
+        err = authorise(out, r);
+    return err ? err : store(pagain, r, out->outcome);
+}
+
+static const mx_error_t *busy(apr_pool_t *pool)
+{
+    return mx_error_make_status(pool, MX_E_UNKNOWN, 503, "Too many writers want this room at once; try again.");
+}
+
+const mx_error_t *mx_room_accept_pdu(mx_room_pdu_t *out, mx_server_t *server, const char *room_id, mx_slice_t text, mx_room_key_fn *key,
+                                     void *baton, apr_pool_t *pool)
+{
+    mx_event_t *event = NULL;
+    mx_room_t *room;
+    int attempt, again = 1;
+    const mx_error_t *err = mx_room_get(&room, server, room_id, 0, pool);
+    memset(out, 0, sizeof(*out));
+    if (err)
+        return err;
+    out->why = check_alone(&event, room, text, key, baton, pool);
+    out->event_id = event ? event->event_id : NULL;
+    out->outcome = MX_PDU_REFUSED;
+    if (out->why)
+        return NULL;
+    for (attempt = 0; !err && again && attempt < ATTEMPTS_MAX; attempt++) {
+        mx_room_receiving_t r = { .server = server, .event = event, .pool = pool };
+        err = mx_room_get(&r.room, server, room_id, 1, pool);
+        if (!err)
+            err = receive(&again, out, &r);
+    }
+    return !err && again ? busy(pool) : err;
+}

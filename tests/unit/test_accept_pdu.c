@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Events of another server on their way into a room of ours. SS-API: checks performed on receipt of a PDU. */
+#include "homeserver.h"
+
+#include "room/accept_pdu.h"
+#include "room/room_private.h"
+#include "store/event_id.h"
+
+#define SEED "ed25519 a_far ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8"
+
+static mx_server_t *server;
+static mx_signing_key_t far_key;
+static const char *room_id;
+static mx_room_pdu_t last;
+
+/** Knows the key of "far" and that of "h", until the year 2100. */
+static int keys(unsigned char key[MX_ED25519_PUBLIC_BYTES], void *baton, const char *name, const char *key_id, apr_int64_t at_ms, int check)
+{
+    const mx_signing_key_t *found = strcmp(name, "far") == 0 ? &far_key : strcmp(name, "h") == 0 ? &server->key : NULL;
+    if (!found || strcmp(found->key_id, key_id) != 0 || (check && at_ms > APR_INT64_C(4102444800000)))
+        return 0;
+    memcpy(key, found->key.public, MX_ED25519_PUBLIC_BYTES);
+    return 1;
+}
+
+static void fresh(const char *version)
+{
+    const char *why;
+    homeserver_reset();
+    server = homeserver_child(NULL, pool);
+    ck_assert_int_eq(mx_signing_key_parse(&far_key, &why, SEED, pool), APR_SUCCESS);
+    room_id = homeserver_room(server, version, "public");
+}
+
+static mx_room_t *room_now(void)
+{
+    mx_room_t *room;
+    ck_assert_ptr_null(mx_room_get(&room, server, room_id, 1, pool));
+    return room;
+}
+
+static const char *head(int i)
+{
+    return mx_store_event_id_unpack(room_now()->priv->head_ids[i], pool);
+}
+
+/** How a PDU is to be made; what is not set is as a well-behaved server would have it. */
+typedef struct wish_t {
+    const char *sender, *type, *state_key, *content, *redacts;
+    const char *prev[MX_EVENT_MAX_PREV];     /* none: the heads */
+    const char *auth[MX_EVENT_MAX_AUTH];     /* none: those of the room's state now */
+    const char *signer;                      /* "far" */
+    apr_int64_t ts;
+} wish_t;
+
+static int choose_auth(const char **ids, const wish_t *w, mx_room_t *room)
+{
+    mx_state_key_t wanted[MX_AUTH_KEYS_MAX];
+    int i, n = 0, nkeys = mx_auth_keys(wanted, room->version, w->type, w->sender, w->state_key, unit_json(w->content), pool);
+    for (i = 0; w->auth[i]; i++)
+        ids[n++] = w->auth[i];
+    for (i = 0; !w->auth[0] && i < nkeys; i++) {
+        const mx_event_t *found = NULL;
+        ck_assert_ptr_null(mx_room_state_get(&found, server, room, wanted[i].type, wanted[i].state_key, pool));
+        if (found)
+            ids[n++] = found->event_id;
+    }
+    return n;
+}
+
+static mx_event_t *make(const wish_t *w)
+{
+    mx_room_t *room = room_now();
+    const char *auth[MX_EVENT_MAX_AUTH + 1], *prev[MX_EVENT_MAX_PREV + 1];
+    mx_event_draft_t d = { .version = room->version, .room_id = room_id, .sender = w->sender, .type = w->type, .state_key = w->state_key,
+                           .redacts = w->redacts, .content = mx_slice_str(unit_canonical(w->content)), .depth = room->priv->depth + 1,
+                           .origin_server_ts = w->ts ? w->ts : apr_time_as_msec(apr_time_now()), .prev_events = prev, .auth_events = auth,
+                           .origin = "far" };
+    mx_event_t *event = NULL;
+    for (d.nprev = 0; w->prev[d.nprev]; d.nprev++)
+        prev[d.nprev] = w->prev[d.nprev];
+    for (; !w->prev[0] && d.nprev < room->priv->nheads; d.nprev++)
+        prev[d.nprev] = mx_store_event_id_unpack(room->priv->head_ids[d.nprev], pool);
+    d.nauth = choose_auth(auth, w, room);
+    ck_assert_ptr_null(mx_event_build(&event, &d, pool));
+    ck_assert_ptr_null(mx_event_sign(event, w->signer ? w->signer : "far", far_key.key_id, &far_key.key));
+    return event;
+}
+
+static const char *names[] = { "stored", "known", "soft-failed", "rejected", "waits", "refused" };
+
+static const char *receive_text(mx_slice_t text)
+{
+    const mx_error_t *err = mx_room_accept_pdu(&last, server, room_id, text, keys, NULL, pool);
+    ck_assert_msg(err == NULL, "%s / %s", err ? err->message : "", err && err->detail ? err->detail : "");
+    return names[last.outcome];
+}
+
+static const char *receive_event(const mx_event_t *event)
+{
+    return receive_text(event->pdu);
+}
+
+#define receive(...) receive_event(make(&(wish_t){ __VA_ARGS__ }))
+#define expect(outcome, got) do { const char *got_ = (got); ck_assert_msg(strcmp(outcome, got_) == 0, "%s, not %s: %s", got_, outcome, \
+                                  last.why ? last.why->message : ""); } while (0)
+
+static const char *far_joins(const char *user)
+{
+    expect("stored", receive(.sender = user, .type = "m.room.member", .state_key = user, .content = "{\"membership\":\"join\"}"));
+    return last.event_id;
+}
+
+static mx_membership_e membership(const char *user)
+{
+    mx_membership_e m;
+    ck_assert_ptr_null(mx_room_membership(&m, server, room_now(), user, pool));
+    return m;
+}
+
+static long flags_of(const char *event_id)
+{
+    mx_event_row_t *row;
+    ck_assert_int_eq(mx_store_event_by_id(&row, server->store, event_id, pool), APR_SUCCESS);
+    return row->flags;
+}
+
+/** The mirrors say what the current snapshot says. */
+static void check_mirrors(void)
+{
+    mx_room_t *room = room_now();
+    mx_state_item_t *items;
+    int i, n;
+    ck_assert_int_eq(mx_store_state_load(&items, &n, server->store, room->snap_nid, pool), APR_SUCCESS);
+    ck_assert_int_eq(database_number("select count(*) from cur_state"), n);
+    for (i = 0; i < n; i++)
+        ck_assert_int_eq(database_number(apr_psprintf(pool, "select count(*) from cur_state where skey_nid = %" APR_INT64_T_FMT
+                                                      " and nid = %" APR_INT64_T_FMT, items[i].skey_nid, items[i].nid)), 1);
+    ck_assert_int_eq(room->priv->snap_size, n);
+    ck_assert_int_eq(database_number("select count(*) from member where membership = 2"), room->joined);
+}
+
+static const char *const versions[] = { "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12" };
+
+START_TEST(a_stranger_joins_and_talks_in_every_version)
+{
+    int v;
+    for (v = 0; v < UNIT_COUNT(versions); v++) {
+        const char *said;
+        fresh(versions[v]);
+        far_joins("@u:far");
+        ck_assert_int_eq(membership("@u:far"), MX_MEMBERSHIP_JOIN);
+        expect("stored", receive(.sender = "@u:far", .type = "m.room.message", .content = "{\"body\":\"hello\"}"));
+        said = last.event_id;
+        ck_assert_str_eq(head(0), said);
+        homeserver_send(server, room_id, "@creator:h", "m.room.message", NULL, "{\"body\":\"welcome\"}");
+        ck_assert_int_eq(room_now()->priv->nheads, 1);
+        ck_assert_int_eq(room_now()->joined, 2);
+        check_mirrors();
+    }
+}
+END_TEST
+
+START_TEST(an_event_comes_in_once)
+{
+    mx_event_t *event;
+    long events;
+    fresh("11");
+    far_joins("@u:far");
+    event = make(&(wish_t){ .sender = "@u:far", .type = "m.room.message", .content = "{}" });
+    expect("stored", receive_event(event));
+    events = database_number("select count(*) from event");
+    expect("known", receive_event(event));
+    ck_assert_int_eq(database_number("select count(*) from event"), events);
+}
+END_TEST
+
+START_TEST(what_is_refused_leaves_nothing)
+{
+    mx_event_t *event;
+    long events;
+    const char *other;
+    fresh("11");
+    far_joins("@u:far");
+    events = database_number("select count(*) from event");
+    expect("refused", receive(.sender = "@u:far", .type = "m.room.message", .content = "{}", .signer = "elsewhere"));
+    ck_assert_int_eq(last.why->code, MX_E_UNAUTHORIZED);
+    expect("refused", receive(.sender = "@creator:h", .type = "m.room.message", .content = "{}"));
+    expect("refused", receive(.sender = "@u:far", .type = "m.room.message", .content = "{}", .ts = APR_INT64_C(4102444800001)));
+    expect("refused", receive_text(mx_slice_str("{\"type\":1}")));
+    expect("refused", receive_text(mx_slice_str("no JSON")));
+    event = make(&(wish_t){ .sender = "@u:far", .type = "m.room.message", .content = "{}" });
+    other = room_id;
+    room_id = homeserver_room(server, "11", "public");
+    expect("refused", receive_event(event));
+    ck_assert_int_eq(last.why->code, MX_E_INVALID_PARAM);
+    room_id = other;
+    ck_assert_int_eq(database_number("select count(*) from event"), events + 4);       /* the other room's */
+}
+END_TEST
+
+START_TEST(what_stands_on_unknown_events_waits)
+{
+    mx_event_t *first, *second;
+    fresh("11");
+    far_joins("@u:far");
+    first = make(&(wish_t){ .sender = "@u:far", .type = "m.room.message", .content = "{\"n\":1}" });
+    second = make(&(wish_t){ .sender = "@u:far", .type = "m.room.message", .content = "{\"n\":2}", .prev = { first->event_id } });
+    expect("waits", receive_event(second));
+    ck_assert_int_eq(last.nmissing, 1);
+    ck_assert_str_eq(last.missing[0], first->event_id);
+    expect("stored", receive_event(first));
+    expect("stored", receive_event(second));
+    ck_assert_str_eq(head(0), second->event_id);
+}
+END_TEST
+
+/* Signed by its server, but somebody changed the content on the way: "redact it and go on". */
+START_TEST(a_wrong_hash_leaves_the_redacted_event)
+{
+    mx_event_row_t *row;
+    mx_event_t *event;
+    char *text, *at;
+    fresh("11");
+    far_joins("@u:far");
+    event = make(&(wish_t){ .sender = "@u:far", .type = "m.room.message", .content = "{\"body\":\"true\"}" });
+    text = apr_pstrmemdup(pool, event->pdu.p, event->pdu.len);
+    at = strstr(text, "true");
+    ck_assert_ptr_nonnull(at);
+    memcpy(at, "lies", 4);
+    expect("stored", receive_text(mx_slice_str(text)));
+    ck_assert_str_eq(last.event_id, event->event_id);
+    ck_assert_int_eq(mx_store_event_by_id(&row, server->store, event->event_id, pool), APR_SUCCESS);
+    ck_assert_ptr_null(strstr(apr_pstrmemdup(pool, row->pdu.p, row->pdu.len), "lies"));
+}
+END_TEST
+
+START_TEST(what_the_rules_refuse_is_kept_but_changes_nothing)
+{
+    const char *before, *bad;
+    fresh("11");
+    far_joins("@u:far");
+    before = head(0);
+    expect("rejected", receive(.sender = "@u:far", .type = "m.room.topic", .state_key = "", .content = "{\"topic\":\"mine\"}"));
+    bad = last.event_id;
+    ck_assert_int_eq(flags_of(bad) & MX_EVENT_FLAG_REJECTED, MX_EVENT_FLAG_REJECTED);
+    ck_assert_str_eq(head(0), before);
+    check_mirrors();
+    /* an event that follows a rejected one is judged by the state before that; one that is authorised by it is rejected */
+    expect("stored", receive(.sender = "@u:far", .type = "m.room.message", .content = "{}", .prev = { bad }));
+    expect("rejected", receive(.sender = "@v:far", .type = "m.room.member", .state_key = "@v:far", .content = "{\"membership\":\"join\"}",
+                               .auth = { bad }));
+}
+END_TEST
+
+/* A banned user's server goes on from before the ban: allowed then, not now. */
+START_TEST(what_is_allowed_only_in_the_past_soft_fails)
+{
+    const char *joined, *auth[3];
+    mx_event_t *event;
+    fresh("11");
+    joined = far_joins("@u:far");
+    event = make(&(wish_t){ .sender = "@u:far", .type = "m.room.message", .content = "{\"body\":\"late\"}", .prev = { joined } });
+    homeserver_send(server, room_id, "@creator:h", "m.room.member", "@u:far", "{\"membership\":\"ban\"}");
+    auth[0] = head(0);
+    expect("soft-failed", receive_event(event));
+    ck_assert_int_eq(flags_of(event->event_id) & MX_EVENT_FLAG_SOFT_FAILED, MX_EVENT_FLAG_SOFT_FAILED);
+    ck_assert_int_eq(room_now()->priv->nheads, 1);
+    ck_assert_str_eq(head(0), auth[0]);
+    ck_assert_int_eq(membership("@u:far"), MX_MEMBERSHIP_BAN);
+}
+END_TEST
+
+START_TEST(forks_of_messages_never_resolve)
+{
+    const char *base, *a, *b;
+    apr_int64_t snap;
+    fresh("11");
+    base = far_joins("@u:far");
+    snap = room_now()->snap_nid;
+    expect("stored", receive(.sender = "@u:far", .type = "m.room.message", .content = "{\"n\":1}", .prev = { base }));
+    a = last.event_id;
+    expect("stored", receive(.sender = "@u:far", .type = "m.room.message", .content = "{\"n\":2}", .prev = { base }));
+    b = last.event_id;
+    ck_assert_int_eq(room_now()->priv->nheads, 2);
+    ck_assert_int_eq(room_now()->snap_nid, snap);
+    ck_assert_int_eq(database_number("select count(*) from stres_memo"), 0);
+    expect("stored", receive(.sender = "@u:far", .type = "m.room.message", .content = "{\"n\":3}", .prev = { a, b }));
+    ck_assert_int_eq(room_now()->priv->nheads, 1);
+}
+END_TEST
+
+/* Two topics at once: one of them wins, the same whichever came first, and the mirrors follow. */
+START_TEST(a_fork_of_state_resolves_to_one_whatever_came_first)
+{
+    int v, order;
+    for (v = 1; v < UNIT_COUNT(versions); v++) {        /* version 1 goes by the ids, which are random there */
+        const char *winner[2];
+        for (order = 0; order < 2; order++) {
+            const mx_event_t *topic;
+            mx_event_t *mine, *theirs;
+            fresh(versions[v]);
+            homeserver_send(server, room_id, "@creator:h", "m.room.power_levels", "",
+                            strcmp(versions[v], "12") == 0 ? "{\"users\":{\"@u:far\":50}}"
+                                                            : "{\"users\":{\"@creator:h\":100,\"@u:far\":50}}");
+            far_joins("@u:far");
+            theirs = make(&(wish_t){ .sender = "@u:far", .type = "m.room.topic", .state_key = "", .content = "{\"topic\":\"one\"}",
+                                     .ts = 1000 });
+            mine = make(&(wish_t){ .sender = "@u:far", .type = "m.room.topic", .state_key = "", .content = "{\"topic\":\"two\"}",
+                                   .ts = 2000 });
+            expect("stored", receive_event(order ? mine : theirs));
+            expect("stored", receive_event(order ? theirs : mine));
+            ck_assert_int_eq(room_now()->priv->nheads, 2);
+            check_mirrors();
+            ck_assert_ptr_null(mx_room_state_get(&topic, server, room_now(), "m.room.topic", "", pool));
+            winner[order] = mx_json_get_str(mx_event_content(topic), "topic");
+            homeserver_send(server, room_id, "@creator:h", "m.room.message", NULL, "{}");
+            ck_assert_int_eq(room_now()->priv->nheads, 1);
+            check_mirrors();
+        }
+        ck_assert_str_eq(winner[0], winner[1]);
+        ck_assert_str_eq(winner[0], "two");     /* of equals the later one is applied last */
+    }
+}
+END_TEST
+
+/* A ban that was sent on one branch beats what the banned user changed on another. */
+START_TEST(a_ban_on_one_branch_beats_a_change_on_another)
+{
+    const char *base, *ban;
+    mx_event_t *name;
+    const mx_event_t *found;
+    fresh("11");
+    homeserver_send(server, room_id, "@creator:h", "m.room.power_levels", "", "{\"users\":{\"@creator:h\":100,\"@u:far\":50}}");
+    base = far_joins("@u:far");
+    name = make(&(wish_t){ .sender = "@u:far", .type = "m.room.name", .state_key = "", .content = "{\"name\":\"taken\"}",
+                           .prev = { base } });
+    expect("stored", receive_event(name));
+    ck_assert_ptr_null(mx_room_state_get(&found, server, room_now(), "m.room.name", "", pool));
+    ck_assert_ptr_nonnull(found);
+    /* @creator:h bans from before the name: the same key signs for both servers here */
+    {
+        wish_t w = { .sender = "@creator:h", .type = "m.room.member", .state_key = "@u:far", .content = "{\"membership\":\"ban\"}",
+                     .prev = { base } };
+        mx_event_t *event = make(&w);
+        ck_assert_ptr_null(mx_event_sign(event, "h", server->key.key_id, &server->key.key));
+        expect("stored", receive_event(event));
+        ban = event->event_id;
+    }
+    ck_assert_ptr_nonnull(ban);
+    ck_assert_int_eq(membership("@u:far"), MX_MEMBERSHIP_BAN);
+    ck_assert_ptr_null(mx_room_state_get(&found, server, room_now(), "m.room.name", "", pool));
+    ck_assert_ptr_null(found);
+    check_mirrors();
+}
+END_TEST
+
+START_TEST(a_redaction_takes_effect_only_with_the_right_to_it)
+{
+    const char *theirs, *ours;
+    fresh("11");
+    far_joins("@u:far");
+    expect("stored", receive(.sender = "@u:far", .type = "m.room.message", .content = "{\"body\":\"x\"}"));
+    theirs = last.event_id;
+    ours = homeserver_send(server, room_id, "@creator:h", "m.room.message", NULL, "{\"body\":\"y\"}");
+    expect("stored", receive(.sender = "@u:far", .type = "m.room.redaction", .content = "{}", .redacts = theirs));
+    ck_assert_int_eq(flags_of(theirs) & MX_EVENT_FLAG_REDACTED, MX_EVENT_FLAG_REDACTED);
+    expect("stored", receive(.sender = "@u:far", .type = "m.room.redaction", .content = "{}", .redacts = ours));
+    ck_assert_int_eq(flags_of(ours) & MX_EVENT_FLAG_REDACTED, 0);
+}
+END_TEST
+
+#define TOGETHER 30
+
+static void *APR_THREAD_FUNC talk(apr_thread_t *thread, void *baton)
+{
+    mx_server_t *other = baton;
+    apr_pool_t *own;
+    int i;
+    apr_pool_create(&own, NULL);
+    for (i = 0; i < TOGETHER; i++) {
+        mx_json_t *content = mx_json_new_object(own);
+        mx_room_draft_t draft = { .sender = "@creator:h", .type = "m.room.message", .content = content };
+        const char *event_id;
+        if (i % 5 == 0)
+            draft.type = "org.example.state", draft.state_key = apr_psprintf(own, "%d", i);
+        ck_assert_ptr_null(mx_room_send(&event_id, other, room_id, &draft, 1, own));
+    }
+    apr_pool_destroy(own);
+    return NULL;
+}
+
+/* Another child writes meanwhile: neither loses anything, and in the end everything hangs together. */
+START_TEST(local_writers_and_other_servers_do_not_lose_each_others_events)
+{
+    const char *before;
+    apr_thread_t *thread;
+    apr_status_t rv;
+    int i;
+    long events;
+    fresh("11");
+    before = far_joins("@u:far");
+    events = database_number("select count(*) from event");
+    ck_assert_int_eq(apr_thread_create(&thread, NULL, talk, homeserver_child(NULL, pool), pool), APR_SUCCESS);
+    for (i = 0; i < TOGETHER; i++) {
+        mx_event_t *event = make(&(wish_t){ .sender = "@u:far", .type = "m.room.message", .content = "{}", .prev = { before } });
+        before = event->event_id;
+        expect("stored", receive_event(event));
+    }
+    apr_thread_join(&rv, thread);
+    ck_assert_int_eq(database_number("select count(*) from event"), events + 2 * TOGETHER);
+    homeserver_send(server, room_id, "@creator:h", "m.room.message", NULL, "{}");
+    ck_assert_int_eq(room_now()->priv->nheads, 1);
+    check_mirrors();
+    ck_assert_int_eq(database_number("select count(*) from cur_state c join skey k using (skey_nid) join ev_type t using (type_nid)"
+                                     " where t.type = 'org.example.state'"), TOGETHER / 5);
+}
+END_TEST
+
+DATABASE_MAIN("accept_pdu", a_stranger_joins_and_talks_in_every_version, an_event_comes_in_once, what_is_refused_leaves_nothing,
+              what_stands_on_unknown_events_waits, a_wrong_hash_leaves_the_redacted_event,
+              what_the_rules_refuse_is_kept_but_changes_nothing, what_is_allowed_only_in_the_past_soft_fails,
+              forks_of_messages_never_resolve, a_fork_of_state_resolves_to_one_whatever_came_first,
+              a_ban_on_one_branch_beats_a_change_on_another, a_redaction_takes_effect_only_with_the_right_to_it,
+              local_writers_and_other_servers_do_not_lose_each_others_events)

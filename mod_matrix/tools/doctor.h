@@ -219,6 +219,8 @@ apr_status_t mx_doctor_state_is(int *pequal, mx_doctor_room_t *room, const mx_do
 /** Entries of a state: out[i] for skeys[i], each given once. */
 apr_status_t mx_doctor_state_entries(apr_int64_t *out, mx_doctor_room_t *room, const mx_doctor_state_t *state, const apr_int64_t *skeys,
                                      int n);
+/** 1 if reading a state failed since the bytes of a snapshot are damaged: the database itself goes on answering. */
+int mx_doctor_state_is_damage(mx_doctor_room_t *room, apr_status_t rv);
 /** Makes room->map the entries of this state. */
 apr_status_t mx_doctor_state_move(mx_doctor_room_t *room, const mx_doctor_state_t *state);
 /** An entry of room->map; a mx_doctor_entry_fn whose baton is the room. */

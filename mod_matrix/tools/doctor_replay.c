@@ -38,6 +38,7 @@ typedef struct replay_t {
     mx_nid_map_t unfollowed;         /* nids of events that may be heads; the value is the depth + 1 */
     apr_hash_t *unseen;              /* ids of previous events that were not there when they were followed */
     mx_nid_map_t wrong;              /* nid of an event: mx_doctor_state_t after it, which is not what is stored */
+    mx_nid_map_t told;               /* snapshots of which it is told that they are not there */
     apr_int64_t newest;
     part_t part;
 } replay_t;
@@ -112,16 +113,6 @@ static apr_status_t read_snaps(replay_t *r)
     return rv;
 }
 
-/** A snapshot whose bytes are damaged makes the reading of it fail, and nothing else: then it is none that equals. */
-static apr_status_t tolerate(replay_t *r, apr_status_t rv, int *pequal)
-{
-    mx_room_row_t *row;
-    if (rv != MX_STORE_ERROR || mx_store_room_row(&row, r->room->d->store, r->room->row->nid, r->room->chunk) != APR_SUCCESS)
-        return rv;
-    *pequal = 0;
-    return APR_SUCCESS;
-}
-
 /** Differences that the checks will most likely ask for, in few queries. */
 static apr_status_t read_diffs(replay_t *r)
 {
@@ -131,6 +122,7 @@ static apr_status_t read_diffs(replay_t *r)
     apr_int64_t *to = apr_palloc(pool, sizeof(*to) * (apr_size_t)(2 * p->n + 1));
     apr_int64_t last = r->room->map_state.snap;
     int i, n = 0;
+    apr_status_t rv;
     r->room->diffs = apr_hash_make(pool);
     for (i = 0; i < p->n; i++) {
         const mx_event_row_t *row = &p->rows[i].event;
@@ -144,7 +136,8 @@ static apr_status_t read_diffs(replay_t *r)
         }
         last = row->snap_after ? row->snap_after : row->snap_nid ? row->snap_nid : last;
     }
-    return n ? tolerate(r, mx_doctor_state_prefetch(r->room, from, to, n), &n) : APR_SUCCESS;
+    rv = n ? mx_doctor_state_prefetch(r->room, from, to, n) : APR_SUCCESS;
+    return mx_doctor_state_is_damage(r->room, rv) ? APR_SUCCESS : rv;       /* then each is read by itself */
 }
 
 static apr_status_t read_part(replay_t *r, const apr_int64_t *nids, int n)
@@ -180,15 +173,18 @@ static int snapshot_is_there(replay_t *r, apr_int64_t snap)
     return !snap || (s && s->room_nid == r->room->row->nid && !s->ancestors_missing);
 }
 
-/** Says what is wrong with a snapshot itself, once for each that is named by an event. */
+/** Says what is wrong with a snapshot itself, once, however many events name it. */
 static void check_snapshot(replay_t *r, apr_int64_t snap, const char *event_id, const char *which)
 {
     mx_doctor_snap_t *s = snap ? mx_nid_map_get(&r->part.snaps, snap) : NULL;
-    if (snap && (!s || !s->room_nid))
+    if (snapshot_is_there(r, snap) || mx_nid_map_get(&r->told, snap))
+        return;
+    mx_nid_map_set(&r->told, snap, r);
+    if (!s || !s->room_nid)
         ADD(SNAPSHOT, event_id, "the snapshot of the state %s it, number %" APR_INT64_T_FMT ", does not exist.", which, snap);
-    else if (snap && s->room_nid != r->room->row->nid)
+    else if (s->room_nid != r->room->row->nid)
         ADD(SNAPSHOT, event_id, "the snapshot of the state %s it, number %" APR_INT64_T_FMT ", is of another room.", which, snap);
-    else if (snap && s->ancestors_missing)
+    else
         ADD(SNAPSHOT, event_id, "the snapshot of the state %s it, number %" APR_INT64_T_FMT ", builds on %d that do not exist.", which, snap,
             s->ancestors_missing);
 }
@@ -248,7 +244,11 @@ static apr_status_t compare(int *pequal, replay_t *r, mx_doctor_state_t *state, 
     *pequal = 0;
     if (!snapshot_is_there(r, snap))
         return APR_SUCCESS;
-    rv = tolerate(r, mx_doctor_state_is(pequal, r->room, state, snap), pequal);
+    rv = mx_doctor_state_is(pequal, r->room, state, snap);
+    if (mx_doctor_state_is_damage(r->room, rv)) {
+        *pequal = 0;
+        return APR_SUCCESS;
+    }
     if (rv == APR_SUCCESS && *pequal)
         *state = (mx_doctor_state_t){ snap, NULL, 0 };
     return rv;
@@ -486,6 +486,7 @@ static apr_status_t free_maps(void *data)
     replay_t *r = data;
     mx_nid_map_free(&r->unfollowed);
     mx_nid_map_free(&r->wrong);
+    mx_nid_map_free(&r->told);
     mx_nid_map_free(&r->part.snaps);
     return APR_SUCCESS;
 }

@@ -175,11 +175,16 @@ static apr_status_t check_row(int *pthere, mx_doctor_room_t *room, const mx_doct
             snap.ancestors_missing ? "builds on others that do not exist" : "does not exist in this room");
         return check_log(room);
     }
-    if (!end->unread)
+    rv = check_log(room);
+    if (rv == APR_SUCCESS && !end->unread)
         rv = check_current_snapshot(room, end);
     if (rv == APR_SUCCESS)
-        rv = check_log(room);
-    return rv == APR_SUCCESS ? check_snapshot_hash(room) : rv;
+        rv = check_snapshot_hash(room);
+    if (!mx_doctor_state_is_damage(room, rv))
+        return rv;
+    *pthere = 0;
+    ADD(CURRENT_SNAPSHOT, "the room's current snapshot, number %" APR_INT64_T_FMT ", is damaged and cannot be read.", room->row->snap_nid);
+    return APR_SUCCESS;
 }
 
 /* ---- a room ---- */

@@ -177,6 +177,12 @@ apr_status_t mx_doctor_state_entries(apr_int64_t *out, mx_doctor_room_t *room, c
     return rv;
 }
 
+int mx_doctor_state_is_damage(mx_doctor_room_t *room, apr_status_t rv)
+{
+    mx_room_row_t *row;
+    return rv == MX_STORE_ERROR && mx_store_room_row(&row, room->d->store, room->row->nid, room->chunk) == APR_SUCCESS;
+}
+
 /* ---- the map: one whole state ---- */
 
 static void map_set(mx_doctor_room_t *room, apr_int64_t skey_nid, apr_int64_t nid)

@@ -135,6 +135,10 @@ apr_status_t mx_store_pg_open(mx_conn_t *conn, mx_store_t *store)
 {
     void *handle = NULL;
     apr_status_t rv;
+    if (store->pinned) {
+        *conn = *store->pinned;
+        return conn->broken ? MX_STORE_UNAVAILABLE : APR_SUCCESS;
+    }
     memset(conn, 0, sizeof(*conn));
     conn->store = store;
     rv = store->source->get(store->source->baton, &handle, &conn->lease);
@@ -156,7 +160,7 @@ apr_status_t mx_store_pg_open(mx_conn_t *conn, mx_store_t *store)
 
 void mx_store_pg_close(mx_conn_t *conn)
 {
-    if (!conn->pg)
+    if (!conn->pg || conn->store->pinned)
         return;
     if (PQstatus(conn->pg) == CONNECTION_OK && PQtransactionStatus(conn->pg) != PQTRANS_IDLE)
         mx_store_rollback(conn);

@@ -33,6 +33,7 @@ struct mx_store_t {
     const mx_log_ctx_t *log;
     mx_store_body_t *body;                      /* packs and unpacks event bodies */
     struct mx_cache_t *states;                  /* state_cache.c; NULL: nothing is remembered */
+    struct mx_conn_t *pinned;                   /* doctor.c: every call uses this connection, in its transaction; NULL: as usual */
 };
 
 struct mx_conn_t {

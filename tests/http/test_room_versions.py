@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from bodies import unpack
 from harness import V3, quote
 from room_calls import membership, room_path, state_of, timeline
 
@@ -17,7 +18,7 @@ def pdus(server, room_id):
     """The stored bytes of a room's events, in their order."""
     rows = server.sql("select encode(pdu, 'hex') from event e join room r using (room_nid)"
                       f" where r.room_id = '{room_id}' order by e.nid")
-    return [json.loads(bytes.fromhex(row[0])) for row in rows]
+    return [json.loads(unpack(bytes.fromhex(row[0]))) for row in rows]
 
 
 def test_room_versions_001_capabilities_offer_each_as_stable(user):

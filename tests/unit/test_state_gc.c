@@ -11,7 +11,7 @@
 #define KEPT_EVENTS 25                   /* what the purge leaves */
 #define STEP_ROWS 7
 
-static volatile int stop;
+static int stop;                     /* atomic */
 
 /** The state that a room should have. */
 typedef struct model_t {
@@ -79,7 +79,7 @@ static void *APR_THREAD_FUNC collector(apr_thread_t *t, void *baton)
     apr_pool_t *p;
     int done, removed;
     apr_pool_create(&p, NULL);
-    while (!stop) {
+    while (!__atomic_load_n(&stop, __ATOMIC_ACQUIRE)) {
         apr_status_t rv = mx_store_state_collect(&done, &removed, own, 1, STEP_ROWS, p);
         ck_assert(rv == APR_SUCCESS || rv == MX_STORE_RETRY || rv == MX_STORE_DUPLICATE);
         apr_pool_clear(p);
@@ -97,7 +97,7 @@ static void *APR_THREAD_FUNC purger(apr_thread_t *t, void *baton)
     mx_store_t *own = baton;
     apr_pool_t *p;
     apr_pool_create(&p, NULL);
-    while (!stop) {
+    while (!__atomic_load_n(&stop, __ATOMIC_ACQUIRE)) {
         apr_status_t rv = mx_store_run(NULL, own, p, &gc_purge, KEPT_EVENTS);
         ck_assert(rv == APR_SUCCESS || rv == MX_STORE_RETRY);
         apr_sleep(apr_time_from_msec(40));
@@ -187,7 +187,7 @@ START_TEST(nothing_a_writer_uses_is_lost_while_events_are_purged)
     int i;
     setup_room(hash_key);
     memset(&m, 0, sizeof(m));
-    stop = 0;
+    __atomic_store_n(&stop, 0, __ATOMIC_RELEASE);
     for (i = 0; i < 3; i++)
         apr_thread_create(&threads[i], NULL, i < 2 ? collector : purger, database_store(pool), pool);
     apr_pool_create(&p, pool);
@@ -201,7 +201,7 @@ START_TEST(nothing_a_writer_uses_is_lost_while_events_are_purged)
         check_state(store, &m, p);
         apr_pool_clear(p);
     }
-    stop = 1;
+    __atomic_store_n(&stop, 1, __ATOMIC_RELEASE);
     for (i = 0; i < 3; i++)
         apr_thread_join(&rv, threads[i]);
     ck_assert_int_eq(database_number(COUNT_MISSING), 0);

@@ -272,7 +272,8 @@ apr_status_t mx_store_doctor_log(mx_doctor_log_t *out, mx_store_t *store, apr_in
 {
     MX_STMT(doctor_log, "l",
             "select (select count(*) from room_state_log l where l.room_nid = $1::int8"
-            " and not exists (select from snapshot s where s.snap_nid = l.snap_nid and s.room_nid = l.room_nid)), last.stream, last.snap_nid"
+            " and not exists (select from snapshot s where s.snap_nid = l.snap_nid and s.room_nid = l.room_nid)),"
+            " last.stream, last.snap_nid"
             " from (select 1) one left join lateral (select stream, snap_nid from room_state_log where room_nid = $1::int8"
             " order by stream desc limit 1) last on true");
     mx_rows_t *rows;
@@ -327,18 +328,21 @@ static apr_status_t rebuild_pairs(int *pwritten, mx_store_t *store, apr_int64_t 
     return rv;
 }
 
-static apr_status_t rebuild_current(int *pwritten, mx_store_t *store, apr_int64_t room_nid, const mx_doctor_mirrors_t *must, apr_pool_t *pool)
+static apr_status_t rebuild_current(int *pwritten, mx_store_t *store, apr_int64_t room_nid, const mx_doctor_mirrors_t *must,
+                                    apr_pool_t *pool)
 {
     MX_STMT(doctor_current_strangers, "lL",
             "delete from cur_state c where c.room_nid = $1::int8"
             " and not exists (select from unnest($2::int8[]) u(skey) where u.skey = c.skey_nid)");
     MX_STMT(doctor_current_put, "lLL",
-            "insert into cur_state (room_nid, skey_nid, nid) select $1::int8, u.skey, u.nid from unnest($2::int8[], $3::int8[]) u(skey, nid)"
+            "insert into cur_state (room_nid, skey_nid, nid)"
+            " select $1::int8, u.skey, u.nid from unnest($2::int8[], $3::int8[]) u(skey, nid)"
             " on conflict (room_nid, skey_nid) do update set nid = excluded.nid where cur_state.nid <> excluded.nid");
     return rebuild_pairs(pwritten, store, room_nid, &doctor_current_strangers, &doctor_current_put, must->current, must->ncurrent, pool);
 }
 
-static apr_status_t rebuild_servers(int *pwritten, mx_store_t *store, apr_int64_t room_nid, const mx_doctor_mirrors_t *must, apr_pool_t *pool)
+static apr_status_t rebuild_servers(int *pwritten, mx_store_t *store, apr_int64_t room_nid, const mx_doctor_mirrors_t *must,
+                                    apr_pool_t *pool)
 {
     MX_STMT(doctor_servers_strangers, "lL",
             "delete from room_server c where c.room_nid = $1::int8"
@@ -351,7 +355,8 @@ static apr_status_t rebuild_servers(int *pwritten, mx_store_t *store, apr_int64_
 }
 
 /** A member row keeps since when it holds, unless it was wrong. */
-static apr_status_t rebuild_members(int *pwritten, mx_store_t *store, apr_int64_t room_nid, const mx_doctor_mirrors_t *must, apr_pool_t *pool)
+static apr_status_t rebuild_members(int *pwritten, mx_store_t *store, apr_int64_t room_nid, const mx_doctor_mirrors_t *must,
+                                    apr_pool_t *pool)
 {
     MX_STMT(doctor_members_strangers, "lL",
             "delete from member m where m.room_nid = $1::int8"
@@ -386,7 +391,8 @@ static apr_status_t rebuild_members(int *pwritten, mx_store_t *store, apr_int64_
 }
 
 /** What children have cached of the state may come from wrong rows: the mark of worn state makes them read it anew. */
-static apr_status_t rebuild_counters(int *pwritten, mx_store_t *store, apr_int64_t room_nid, const mx_doctor_mirrors_t *must, apr_pool_t *pool)
+static apr_status_t rebuild_counters(int *pwritten, mx_store_t *store, apr_int64_t room_nid, const mx_doctor_mirrors_t *must,
+                                    apr_pool_t *pool)
 {
     MX_STMT(doctor_counters, "liii",
             "update room set joined = $2::int4, invited = $3::int4, local_joined = $4::int4 where room_nid = $1::int8"

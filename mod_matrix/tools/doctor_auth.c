@@ -240,7 +240,8 @@ static void check_edges(asking_t *a, const mx_doctor_row_t *row, const mx_event_
             continue;
         known++;
         if (!nid_is_among(a->listed[i]->nid, row->auth_nids, row->nauth))
-            mx_doctor_report_add(room->report, MX_DOCTOR_COLUMNS, event->event_id, "auth_nids lacks its auth event %s.", event->auth_events[i]);
+            mx_doctor_report_add(room->report, MX_DOCTOR_COLUMNS, event->event_id, "auth_nids lacks its auth event %s.",
+                                 event->auth_events[i]);
     }
     if (row->nauth > known)
         mx_doctor_report_add(room->report, MX_DOCTOR_COLUMNS, event->event_id, "auth_nids names %d events that are no auth events of it.",

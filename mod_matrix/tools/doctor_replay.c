@@ -59,7 +59,8 @@ static apr_status_t read_relatives(replay_t *r)
 {
     mx_doctor_room_t *room = r->room;
     part_t *p = &r->part;
-    apr_array_header_t *prev = apr_array_make(room->chunk, 64, sizeof(mx_slice_t)), *auth = apr_array_make(room->chunk, 256, sizeof(char *));
+    apr_array_header_t *prev = apr_array_make(room->chunk, 64, sizeof(mx_slice_t));
+    apr_array_header_t *auth = apr_array_make(room->chunk, 256, sizeof(char *));
     mx_event_row_t *rows = NULL;
     int i, k, n = 0;
     apr_status_t rv;
@@ -185,8 +186,8 @@ static void check_snapshot(replay_t *r, apr_int64_t snap, const char *event_id, 
     else if (s->room_nid != r->room->row->nid)
         ADD(SNAPSHOT, event_id, "the snapshot of the state %s it, number %" APR_INT64_T_FMT ", is of another room.", which, snap);
     else
-        ADD(SNAPSHOT, event_id, "the snapshot of the state %s it, number %" APR_INT64_T_FMT ", builds on %d that do not exist.", which, snap,
-            s->ancestors_missing);
+        ADD(SNAPSHOT, event_id, "the snapshot of the state %s it, number %" APR_INT64_T_FMT ", builds on %d that do not exist.", which,
+            snap, s->ancestors_missing);
 }
 
 /** The true state after an event; 0: it is not known (an outlier, or stored after the one that follows it). */
@@ -326,8 +327,8 @@ static void check_size(replay_t *r, int i, apr_int64_t replaced)
     const mx_event_row_t *row = &r->part.rows[i].event;
     int must = size_of(r, row->snap_nid) + !replaced;
     if (size_of(r, row->snap_after) != must)
-        ADD(SNAPSHOT, r->part.ids[i], "the snapshot of the state after it says to have %d entries instead of %d.", size_of(r, row->snap_after),
-            must);
+        ADD(SNAPSHOT, r->part.ids[i], "the snapshot of the state after it says to have %d entries instead of %d.",
+            size_of(r, row->snap_after), must);
 }
 
 static void check_replaces(replay_t *r, int i, apr_int64_t replaced)

@@ -90,8 +90,8 @@ static void print_repair(const mx_doctor_report_t *report, FILE *to)
 {
     const mx_doctor_written_t *w = &report->written;
     if (report->repaired)
-        fprintf(to, "  Repaired: %d rows of cur_state, %d of member, %d of room_server%s were rebuilt from the current state.\n", w->current,
-                w->members, w->servers, w->counters ? " and the counters of members" : "");
+        fprintf(to, "  Repaired: %d rows of cur_state, %d of member, %d of room_server%s were rebuilt from the current state.\n",
+                w->current, w->members, w->servers, w->counters ? " and the counters of members" : "");
 }
 
 void mx_doctor_report_print(const mx_doctor_report_t *report, FILE *to)

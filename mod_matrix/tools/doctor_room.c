@@ -153,8 +153,8 @@ static apr_status_t check_log(mx_doctor_room_t *room)
     if (log.dangling)
         ADD(STATE_LOG, "%d rows of room_state_log name snapshots that the room does not have.", log.dangling);
     if (log.snap_nid != room->row->snap_nid)
-        ADD(STATE_LOG, "the last row of room_state_log names snapshot %" APR_INT64_T_FMT ", the room's is %" APR_INT64_T_FMT ".", log.snap_nid,
-            room->row->snap_nid);
+        ADD(STATE_LOG, "the last row of room_state_log names snapshot %" APR_INT64_T_FMT ", the room's is %" APR_INT64_T_FMT ".",
+            log.snap_nid, room->row->snap_nid);
     if (log.stream > room->row->last_stream)
         ADD(STATE_LOG, "the last row of room_state_log is of a time after the room's newest event.");
     return APR_SUCCESS;

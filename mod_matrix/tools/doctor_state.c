@@ -99,7 +99,8 @@ static const mx_state_item_t *item_find(const mx_state_item_t *items, int n, apr
 }
 
 /** Every key that the difference or either list of fixes names, sorted. */
-static apr_int64_t *keys_of(int *pn, const mx_state_list_t *diff, const mx_doctor_state_t *from, const mx_doctor_state_t *to, apr_pool_t *pool)
+static apr_int64_t *keys_of(int *pn, const mx_state_list_t *diff, const mx_doctor_state_t *from, const mx_doctor_state_t *to,
+                            apr_pool_t *pool)
 {
     const mx_state_item_t *lists[] = { diff->items, from->fixes, to->fixes };
     const int sizes[] = { diff->n, from->nfixes, to->nfixes };

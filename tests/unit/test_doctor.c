@@ -2,6 +2,9 @@
 /* matrix-doctor on rooms that were damaged on purpose: each kind of damage is found, named, and healed where it can be. */
 #include "homeserver.h"
 
+#include "store/event_id.h"
+#include "store/intern.h"
+#include "store/persist.h"
 #include "tools/doctor.h"
 
 static mx_server_t *server;
@@ -244,5 +247,290 @@ START_TEST(what_can_be_rebuilt_is_healthy_after_a_repair)
 }
 END_TEST
 
+/* ---- events that a server without other servers does not make ---- */
+
+/** How an event is to be stored. */
+typedef struct stored_t {
+    const char *sender, *type, *state_key, *content;
+    const char *prev[3];
+    apr_int64_t before, ts;
+    int flags;
+    apr_int64_t heads[3], snap;      /* the room afterwards; head 0: this event; snap 0: the state after this event */
+    apr_int64_t nid, after;          /* out */
+    const char *id;
+} stored_t;
+
+static apr_int64_t room_number(const char *column)
+{
+    return database_number(apr_psprintf(pool, "select %s from room where room_id = '%s'", column, room_id));
+}
+
+static const char *id_of_nid(apr_int64_t nid)
+{
+    mx_event_row_t *row;
+    int n;
+    ck_assert_int_eq(mx_store_event_by_nids(&row, &n, server->store, &nid, 1, pool), APR_SUCCESS);
+    ck_assert_int_eq(n, 1);
+    return mx_store_event_id_unpack(row->id, pool);
+}
+
+/** The event's auth events and what it replaces, from the stored state before it. */
+static void choose_auth(mx_event_draft_t *d, mx_persist_event_t *row, const stored_t *e)
+{
+    mx_state_key_t keys[MX_AUTH_KEYS_MAX];
+    int i, nhits, n = mx_auth_keys(keys, d->version, e->type, e->sender, e->state_key, unit_json(e->content), pool);
+    mx_state_hit_t *hits;
+    for (i = 0; i < n && e->before; i++) {
+        apr_int64_t skey;
+        if (mx_store_intern_skey_find(&skey, server->store, keys[i].type, keys[i].state_key, pool) != APR_SUCCESS)
+            continue;
+        ck_assert_int_eq(mx_store_state_entries(&hits, &nhits, server->store, &e->before, 1, &skey, 1, pool), APR_SUCCESS);
+        if (!nhits)
+            continue;
+        row->auth[row->nauth++] = hits[0].nid;
+        d->auth_events[d->nauth++] = id_of_nid(hits[0].nid);
+    }
+    if (e->state_key && e->before) {
+        ck_assert_int_eq(mx_store_state_entries(&hits, &nhits, server->store, &e->before, 1, &row->skey_nid, 1, pool), APR_SUCCESS);
+        row->replaces = nhits ? hits[0].nid : 0;
+    }
+}
+
+static mx_persist_snap_t snapshot_after(const stored_t *e, const mx_persist_event_t *row)
+{
+    unsigned char key[MX_STATE_HASH_KEY_BYTES];
+    mx_persist_snap_t snap = { .pred = e->before, .skey_nid = row->skey_nid, .event = -1 };
+    mx_doctor_snap_t before;
+    ck_assert_int_eq(mx_store_doctor_snaps(&before, server->store, &e->before, 1, pool), APR_SUCCESS);
+    ck_assert_int_eq(mx_store_state_hash_key(key, server->store, pool), APR_SUCCESS);
+    snap.size = before.size + !row->replaces;
+    snap.hash = before.hash;
+    mx_store_state_hash_change(&snap.hash, key, row->skey_nid,
+                               row->replaces ? mx_store_event_id_pack(id_of_nid(row->replaces), pool) : MX_SLICE_NONE, row->id, pool);
+    return snap;
+}
+
+/** Stores an event just as told. */
+static void store_event(stored_t *e)
+{
+    const char *auth_ids[MX_AUTH_KEYS_MAX];
+    mx_event_draft_t d = { .version = mx_room_version_find("11"), .room_id = room_id, .sender = e->sender, .type = e->type,
+                           .state_key = e->state_key, .content = mx_slice_str(unit_canonical(e->content)), .depth = 40,
+                           .origin_server_ts = e->ts, .prev_events = e->prev, .auth_events = auth_ids, .origin = "h" };
+    mx_persist_event_t row = { .flags = MX_EVENT_FLAG_LOCAL | e->flags, .before = e->before, .ts = e->ts, .depth = 40 };
+    mx_persist_batch_t batch = { .events = &row, .nevents = 1, .depth = e->flags ? room_number("depth") : 40,
+                                 .room_nid = room_number("room_nid"), .ver = room_number("ver") };
+    mx_persist_snap_t snap;
+    mx_ref_t heads[3], log_event = -1, log_snap;
+    mx_slice_t head_ids[3];
+    mx_state_item_t current;
+    mx_persist_result_t *result;
+    mx_event_t *event;
+    while (d.nprev < 3 && e->prev[d.nprev])
+        d.nprev++;
+    ck_assert_int_eq(mx_server_user_nid(&row.sender_nid, server, e->sender, pool), APR_SUCCESS);
+    ck_assert_int_eq(mx_server_type_nid(&row.type_nid, server, e->type, pool), APR_SUCCESS);
+    if (e->state_key) {
+        ck_assert_int_eq(mx_server_skey_nid(&row.skey_nid, server, e->type, e->state_key, pool), APR_SUCCESS);
+        row.flags |= MX_EVENT_FLAG_STATE;
+    }
+    choose_auth(&d, &row, e);
+    ck_assert_ptr_null(mx_event_build(&event, &d, pool));
+    ck_assert_ptr_null(mx_event_sign(event, server->name, server->key.key_id, &server->key.key));
+    e->id = event->event_id;
+    row.id = mx_store_event_id_pack(event->event_id, pool);
+    row.pdu = event->pdu;
+    if (e->state_key && e->before && !(e->flags & MX_EVENT_FLAG_REJECTED)) {
+        snap = snapshot_after(e, &row);
+        batch.snaps = &snap;
+        batch.nsnaps = 1;
+        row.after = -1;
+    }
+    batch.snap = e->snap ? e->snap : row.after;
+    for (; batch.nheads < 3 && (batch.nheads == 0 || e->heads[batch.nheads]); batch.nheads++) {
+        heads[batch.nheads] = e->heads[batch.nheads] ? e->heads[batch.nheads] : -1;
+        head_ids[batch.nheads] = heads[batch.nheads] < 0 ? row.id : mx_store_event_id_pack(id_of_nid(heads[batch.nheads]), pool);
+    }
+    batch.heads = heads;
+    batch.head_ids = head_ids;
+    log_snap = batch.snap;
+    batch.log_events = &log_event;
+    batch.log_snaps = &log_snap;
+    batch.nlog = 1;
+    current = (mx_state_item_t){ row.skey_nid, -1 };
+    batch.current = &current;
+    batch.ncurrent = row.after && batch.snap == row.after;
+    ck_assert_int_eq(mx_store_persist_batch(&result, server->store, &batch, pool), APR_SUCCESS);
+    ck_assert_int_eq(result->status, MX_PERSIST_STORED);
+    e->nid = result->nids[0];
+    e->after = batch.nsnaps ? result->snaps[0] : 0;
+}
+
+static const char *head_id(void)
+{
+    return id_of_nid(room_number("heads[1]"));
+}
+
+/** Two topics side by side, and a message that follows both: the later topic holds. */
+static void fork_room(stored_t *a, stored_t *b, stored_t *both)
+{
+    apr_int64_t before = room_number("snap_nid");
+    const char *head = head_id();
+    *a = (stored_t){ .sender = "@creator:h", .type = "m.room.topic", .state_key = "", .content = "{\"topic\":\"left\"}", .prev = { head },
+                     .before = before, .ts = 1000 };
+    store_event(a);
+    *b = (stored_t){ .sender = "@creator:h", .type = "m.room.topic", .state_key = "", .content = "{\"topic\":\"right\"}", .prev = { head },
+                     .before = before, .ts = 2000, .heads = { 0, a->nid } };
+    store_event(b);
+    ck_assert_int_eq(examine()->findings->nelts, 0);
+    *both = (stored_t){ .sender = "@a:h", .type = "m.room.message", .content = "{\"body\":\"both\"}", .prev = { a->id, b->id },
+                        .before = b->after, .snap = b->after, .ts = 3000 };
+    store_event(both);
+}
+
+START_TEST(forks_are_resolved_and_compared)
+{
+    stored_t a, b, both;
+    mx_doctor_report_t *report;
+    start("11");
+    fork_room(&a, &b, &both);
+    report = examine();
+    ck_assert_msg(!report->findings->nelts, "%s", words_of(report));
+    ck_assert_int_eq(report->forks, 1);
+    database_sql(apr_psprintf(pool, "update event set snap_nid = %" APR_INT64_T_FMT " where nid = %" APR_INT64_T_FMT, a.after, both.nid));
+    report = examine();
+    ck_assert_int_eq(report->found[MX_DOCTOR_STATE_BEFORE], 1);
+    ck_assert_msg(strstr(words_of(report), apr_psprintf(pool, "m.room.topic is %s instead of %s", a.id, b.id)) != NULL, "%s",
+                  words_of(report));
+}
+END_TEST
+
+/** What stored each event says to have been before it, whatever other events say, is not repeated for those that follow. */
+START_TEST(a_wrong_state_is_told_once)
+{
+    mx_doctor_report_t *report;
+    int i;
+    start("11");
+    database_sql(filled_in("update event set snap_nid = (select snap_after from state_event where nid = :topic) where nid = :message"));
+    report = examine();
+    ck_assert_int_eq(report->found[MX_DOCTOR_STATE_BEFORE], 1);
+    furnish("11");
+    database_sql(filled_in("update event set snap_nid = (select min(snap_nid) from snapshot where room_nid = :room)"
+                           " where room_nid = :room and nid < :message and nid >= :message - 19 and snap_nid is not null"));
+    report = examine();
+    for (i = 0; i < report->findings->nelts; i++)
+        ck_assert_int_eq(APR_ARRAY_IDX(report->findings, i, mx_doctor_finding_t).check, MX_DOCTOR_STATE_BEFORE);
+    ck_assert_int_eq(report->found[MX_DOCTOR_STATE_BEFORE], 1);
+    ck_assert_int_eq(report->follow, 18);
+}
+END_TEST
+
+START_TEST(events_of_other_servers_are_judged_by_their_flags)
+{
+    stored_t e = { .sender = "@stranger:h", .type = "m.room.message", .content = "{\"body\":\"let me in\"}", .ts = 1 };
+    apr_int64_t head;
+    mx_doctor_report_t *report;
+    start("11");
+    database_sql("alter table event alter ord drop not null");
+    head = room_number("heads[1]");
+    e.prev[0] = head_id();
+    e.before = e.snap = room_number("snap_nid");
+    e.flags = MX_EVENT_FLAG_REJECTED;
+    e.heads[0] = head;
+    store_event(&e);
+    report = examine();
+    ck_assert_msg(!report->findings->nelts, "%s", words_of(report));
+    ck_assert_int_eq(report->rejected, 1);
+    database_sql(apr_psprintf(pool, "update event set flags = flags & ~1 where nid = %" APR_INT64_T_FMT, e.nid));
+    report = examine();
+    ck_assert_int_eq(report->found[MX_DOCTOR_AUTH_EVENTS], 1);
+    ck_assert_int_eq(report->found[MX_DOCTOR_HEADS], 1);
+    database_sql(apr_psprintf(pool, "update event set flags = flags | 1 where nid = %" APR_INT64_T_FMT, e.nid));
+    /* soft-failed: allowed by the state before it, and no head */
+    e = (stored_t){ .sender = "@a:h", .type = "m.room.message", .content = "{\"body\":\"late\"}", .ts = 2, .prev = { message_id },
+                    .flags = MX_EVENT_FLAG_SOFT_FAILED, .heads = { head }, .snap = e.snap };
+    e.before = database_number(filled_in("select snap_nid from event where nid = :message"));
+    store_event(&e);
+    /* an outlier: without a state, without a place */
+    e = (stored_t){ .sender = "@a:h", .type = "m.room.message", .content = "{\"body\":\"far\"}", .ts = 3, .prev = { "$nobody:knows" },
+                    .flags = MX_EVENT_FLAG_OUTLIER, .heads = { head }, .snap = e.snap };
+    store_event(&e);
+    report = examine();
+    ck_assert_int_eq(report->found[MX_DOCTOR_FLAGS], 1);
+    ck_assert(strstr(words_of(report), "an outlier and has a place in the timeline") != NULL);
+    ck_assert_int_eq(report->soft_failed + report->outliers, 2);
+}
+END_TEST
+
+START_TEST(a_state_at_a_gap_is_taken_as_stored)
+{
+    stored_t e = { .sender = "@a:h", .type = "m.room.message", .content = "{\"body\":\"after a gap\"}", .ts = 1 };
+    mx_doctor_report_t *report;
+    start("11");
+    e.before = e.snap = room_number("snap_nid");
+    e.prev[0] = head_id();
+    e.prev[1] = "$nobody:knows";
+    store_event(&e);
+    report = examine();
+    ck_assert_msg(!report->findings->nelts, "%s", words_of(report));
+    ck_assert_int_eq(report->unchecked[MX_DOCTOR_GAP], 1);
+}
+END_TEST
+
+START_TEST(one_event_is_judged_by_the_state_that_is_stored_before_it)
+{
+    mx_doctor_report_t *report;
+    mx_event_row_t *row;
+    const char *by_b;
+    start("11");
+    by_b = id_of_nid(database_number(filled_in("select max(nid) from event where room_nid = :room and sender_nid = :b and nid < :topic"
+                                               " and flags & 32 = 0")));
+    ck_assert_int_eq(mx_doctor_room_examine_event(&report, &doctor, by_b, pool), APR_SUCCESS);
+    ck_assert_msg(!report->findings->nelts, "%s", words_of(report));
+    ck_assert_int_eq(mx_doctor_room_examine_event(&report, &doctor, topic_id, pool), APR_SUCCESS);
+    ck_assert_msg(!report->findings->nelts, "%s", words_of(report));
+    ck_assert_int_eq(mx_store_event_by_id(&row, server->store, by_b, pool), APR_SUCCESS);
+    database_sql(apr_psprintf(pool, "update event set snap_nid = (select snap_nid from room where room_nid = %" APR_INT64_T_FMT
+                              ") where nid = %" APR_INT64_T_FMT, row->room_nid, row->nid));
+    ck_assert_int_eq(mx_doctor_room_examine_event(&report, &doctor, by_b, pool), APR_SUCCESS);
+    ck_assert_int_eq(report->found[MX_DOCTOR_AUTH_STATE], 1);
+    ck_assert_int_eq(mx_doctor_room_examine_event(&report, &doctor, "$nobody:knows", pool), MX_STORE_NONE);
+}
+END_TEST
+
+START_TEST(bytes_changed_in_the_content_break_its_hash_and_its_signature)
+{
+    MX_STMT(test_damage_pdu, "bb", "update event set pdu = $2::bytea where event_id = $1::bytea");
+    mx_doctor_report_t *report;
+    mx_event_row_t *row;
+    char *text, *at;
+    start("11");
+    ck_assert_int_eq(mx_store_event_by_id(&row, server->store, topic_id, pool), APR_SUCCESS);
+    text = mx_slice_dup(row->pdu, pool);
+    at = strstr(text, "\"two\"");
+    ck_assert_ptr_nonnull(at);
+    at[1] = 'T';
+    ck_assert_int_eq(mx_store_run(NULL, server->store, pool, &test_damage_pdu, row->id, mx_slice_str(text)), APR_SUCCESS);
+    report = examine();
+    ck_assert_int_eq(report->found[MX_DOCTOR_CONTENT_HASH], 1);
+    ck_assert_int_eq(report->found[MX_DOCTOR_SIGNATURE], 0);     /* it covers the redacted form: the content's hash, not the topic */
+    at = strstr(text, "\"depth\":");
+    at[8] = at[8] == '9' ? '8' : at[8] + 1;
+    ck_assert_int_eq(mx_store_run(NULL, server->store, pool, &test_damage_pdu, row->id, mx_slice_str(text)), APR_SUCCESS);
+    report = examine();
+    ck_assert_int_eq(report->found[MX_DOCTOR_EVENT_ID], 1);
+    ck_assert_int_eq(report->found[MX_DOCTOR_SIGNATURE], 1);
+    text = apr_pstrcat(pool, text, " ", NULL);
+    ck_assert_int_eq(mx_store_run(NULL, server->store, pool, &test_damage_pdu, row->id, mx_slice_str(text)), APR_SUCCESS);
+    ck_assert(strstr(words_of(examine()), "no canonical JSON") != NULL);
+    doctor.keys->nelts = 0;
+    report = examine();
+    ck_assert_int_eq(report->found[MX_DOCTOR_SIGNATURE], 0);
+    ck_assert_int_gt(report->unchecked[MX_DOCTOR_NO_KEY], 20);
+}
+END_TEST
+
 DATABASE_MAIN("doctor", a_room_that_was_made_by_a_server_is_healthy, each_kind_of_damage_is_found_and_named,
-              what_can_be_rebuilt_is_healthy_after_a_repair)
+              what_can_be_rebuilt_is_healthy_after_a_repair, forks_are_resolved_and_compared, a_wrong_state_is_told_once,
+              events_of_other_servers_are_judged_by_their_flags, a_state_at_a_gap_is_taken_as_stored,
+              one_event_is_judged_by_the_state_that_is_stored_before_it, bytes_changed_in_the_content_break_its_hash_and_its_signature)

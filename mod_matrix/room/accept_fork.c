@@ -390,53 +390,6 @@ static const mx_error_t *set_room(forked_t *f)
     return err ? err : set_mirrors(f, &resolved);
 }
 
-/* ---- redactions ---- */
-
-/** Rooms v3 and on: whoever has the redact level, or is of the server of the event's sender; before, the auth rules have said so. */
-static const mx_error_t *may_redact(int *pmay, mx_room_receiving_t *r, const mx_event_row_t *target)
-{
-    mx_room_current_t create, levels;
-    const mx_error_t *err;
-    mx_power_t *power;
-    const char *sender;
-    *pmay = 1;
-    if (r->event->version->event_id == MX_EVENT_ID_SERVER)
-        return NULL;
-    if (mx_server_user_id(&sender, r->server, target->sender_nid, r->pool) == APR_SUCCESS
-        && mx_str_eq(mx_ident_server(sender), mx_ident_server(r->event->sender)))
-        return NULL;
-    err = mx_room_fork_find(&create, r, r->before, "m.room.create", "");
-    if (!err)
-        err = mx_room_fork_find(&levels, r, r->before, "m.room.power_levels", "");
-    if (err || !create.event)
-        return err;
-    power = mx_power_create(create.event, levels.event, r->pool);
-    *pmay = mx_power_user(power, r->event->sender) >= mx_power_action(power, MX_POWER_REDACT);
-    return NULL;
-}
-
-static const mx_error_t *add_redaction(forked_t *f)
-{
-    mx_room_receiving_t *r = f->r;
-    mx_persist_redaction_t *redaction;
-    mx_event_row_t *target;
-    const mx_error_t *err;
-    int may = 0;
-    apr_status_t rv = mx_store_event_by_id(&target, r->server->store, r->event->redacts, r->pool);
-    if (rv == MX_STORE_NONE || (rv == APR_SUCCESS && (target->room_nid != r->room->nid || target->redacted_by)))
-        return NULL;
-    err = rv != APR_SUCCESS ? mx_server_store_error(rv, "reading the event to redact", r->pool) : may_redact(&may, r, target);
-    if (err || !may)
-        return err;
-    redaction = apr_pcalloc(r->pool, sizeof(*redaction));
-    redaction->nid = target->nid;
-    redaction->pdu = mx_event_redact(r->event->version, target->pdu, r->pool);
-    redaction->by = -1;
-    f->batch->redactions = redaction;
-    f->batch->nredactions = 1;
-    return NULL;
-}
-
 /* ---- the row ---- */
 
 static const mx_error_t *fill_row(forked_t *f, int flags)
@@ -486,6 +439,8 @@ const mx_error_t *mx_room_fork_batch(mx_persist_batch_t *batch, mx_room_receivin
     if (!err && !flags)
         err = set_room(&f);
     if (!err && !flags && r->event->redacts)
-        err = add_redaction(&f);
+        err = mx_room_accept_redacts(batch, r);
+    if (!err && !(flags & MX_EVENT_FLAG_REJECTED))
+        err = mx_room_accept_redacted(batch, r);
     return err;
 }

@@ -29,4 +29,9 @@ const mx_error_t *mx_room_fork_before(mx_room_receiving_t *r);
 /** Fills the batch: the event as row 1 with `flags`, its snapshots and, if it is accepted, heads and current state of the room. */
 const mx_error_t *mx_room_fork_batch(mx_persist_batch_t *batch, mx_room_receiving_t *r, int flags);
 
+/** The event redacts another (room/accept_redaction.c): now, or when that comes. */
+const mx_error_t *mx_room_accept_redacts(mx_persist_batch_t *batch, mx_room_receiving_t *r);
+/** The event of the batch may be what a redaction has waited for: then it is stored in its redacted form. */
+const mx_error_t *mx_room_accept_redacted(mx_persist_batch_t *batch, mx_room_receiving_t *r);
+
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Resolves forks: equal states and remembered ones at once, others over the room's auth DAG, loading what is disputed and what the
- * rules ask for. Whole states are never loaded. Rooms v2: state resolution.
+ * Resolves forks: equal states and remembered ones at once, others over the room's auth DAG, loading the events that are disputed and
+ * those that the rules ask for. Rooms v2: state resolution.
  */
 #include "room/auth_dag.h"
 #include "room/resolve_private.h"

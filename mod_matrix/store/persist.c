@@ -2,6 +2,8 @@
 /* Stores batches of events: turns them into columns for the functions of sql/0005_persist.sql and reads what those say. */
 #include "store/persist.h"
 
+#include "store/redaction.h"
+
 #include "store/pg_private.h"
 
 /** A batch's events column by column. */
@@ -179,8 +181,8 @@ static void make_lists(lists_t *l, mx_store_t *store, const mx_persist_batch_t *
     }
 }
 
-apr_status_t mx_store_persist_batch(mx_persist_result_t **presult, mx_store_t *store, const mx_persist_batch_t *batch,
-                                    apr_pool_t *pool)
+static apr_status_t persist_on(mx_persist_result_t **presult, mx_store_t *store, mx_conn_t *conn, const mx_persist_batch_t *batch,
+                               apr_pool_t *pool)
 {
     MX_STMT(persist_batch, "llBBLLLIILLSSLLLLILIBLLILBllLLLLLILLLBLsiosll",
             "select " RESULT_COLUMNS " from persist_batch($1::int8, $2::int8,"
@@ -200,7 +202,7 @@ apr_status_t mx_store_persist_batch(mx_persist_result_t **presult, mx_store_t *s
     make_message_columns(&c, store, batch, pool);
     make_state_columns(&c, batch, pool);
     make_lists(&l, store, batch, pool);
-    rv = mx_store_run(&rows, store, pool, &persist_batch, batch->room_nid, batch->ver, c.id, n, c.pdu, n, c.ts, n,
+    rv = mx_store_query(&rows, conn, pool, &persist_batch, batch->room_nid, batch->ver, c.id, n, c.pdu, n, c.ts, n,
                       c.depth, n, c.sender, n, c.type, n, c.flags, n, c.before, n, c.device, c.ntxn, c.txn, c.ntxn,
                       c.scope, c.ntxn, c.skey, n, c.replaces, n, c.after, n, c.auth, c.nauth, c.auth_end, n, l.pred, ns,
                       l.size, ns, l.hash, ns, l.change_skey, l.nchanges, l.change_event, l.nchanges, l.change_end, ns, batch->heads,
@@ -210,6 +212,42 @@ apr_status_t mx_store_persist_batch(mx_persist_result_t **presult, mx_store_t *s
                       begin->room_id, begin->version, begin->published, begin->alias, begin->creator_nid, begin->ts);
     if (rv == APR_SUCCESS)
         *presult = read_result(rows, pool);
+    return rv;
+}
+
+static int is_more(const mx_persist_batch_t *batch)
+{
+    return batch->redaction_waits.p || batch->redaction_ends;
+}
+
+/** What persist_batch() does not do, on its transaction. */
+static apr_status_t persist_more(const mx_persist_result_t *r, mx_conn_t *conn, const mx_persist_batch_t *batch, apr_pool_t *pool)
+{
+    apr_status_t rv = APR_SUCCESS;
+    if (batch->redaction_waits.p)
+        rv = mx_store_redaction_wait(conn, r->room_nid, batch->redaction_waits, r->nids[0], pool);
+    if (rv == APR_SUCCESS && batch->redaction_ends)
+        rv = mx_store_redaction_end(conn, batch->events[0].id, r->nids[0], batch->redacted_by, pool);
+    return rv == APR_SUCCESS ? mx_store_commit(conn) : rv;
+}
+
+apr_status_t mx_store_persist_batch(mx_persist_result_t **presult, mx_store_t *store, const mx_persist_batch_t *batch,
+                                    apr_pool_t *pool)
+{
+    mx_persist_result_t *result = NULL;
+    mx_conn_t *conn;
+    apr_status_t rv = mx_store_borrow(&conn, store, pool);
+    if (rv != APR_SUCCESS)
+        return rv;
+    if (is_more(batch))
+        rv = mx_store_begin(conn);
+    if (rv == APR_SUCCESS)
+        rv = persist_on(&result, store, conn, batch, pool);
+    if (rv == APR_SUCCESS && is_more(batch) && result->status == MX_PERSIST_STORED)
+        rv = persist_more(result, conn, batch, pool);
+    mx_store_return(conn);          /* rolls back what was not committed */
+    if (rv == APR_SUCCESS)
+        *presult = result;
     return rv;
 }
 

@@ -71,6 +71,10 @@ typedef struct mx_persist_batch_t {
     int ncurrent; /* what changes in the current state; nid is a reference, 0 removes */
     mx_persist_member_t *members; int nmembers;          /* one per user */
     mx_persist_redaction_t *redactions; int nredactions;
+    /* of a batch of one event (store/redaction.h) */
+    mx_slice_t redaction_waits;      /* what it redacts once that is there; p NULL: nothing */
+    int redaction_ends;              /* redactions have waited for it … */
+    apr_int64_t redacted_by;         /* … and this one counts: its pdu is the redacted form. 0: none */
 } mx_persist_batch_t;
 
 typedef enum {

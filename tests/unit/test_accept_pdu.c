@@ -370,6 +370,44 @@ START_TEST(a_redaction_takes_effect_only_with_the_right_to_it)
 }
 END_TEST
 
+static const char *body_of(const char *event_id)
+{
+    mx_event_row_t *row;
+    ck_assert_int_eq(mx_store_event_by_id(&row, server->store, event_id, pool), APR_SUCCESS);
+    return apr_pstrmemdup(pool, row->pdu.p, row->pdu.len);
+}
+
+START_TEST(a_redaction_waits_for_what_it_redacts)
+{
+    const char *base, *redaction;
+    mx_event_t *target, *ours;
+    int v;
+    for (v = 0; v < UNIT_COUNT(versions); v++) {
+        fresh(versions[v]);
+        base = far_joins("@u:far");
+        target = make(&(wish_t){ .sender = "@u:far", .type = "m.room.message", .content = "{\"body\":\"secret\"}", .prev = { base } });
+        expect("stored", receive(.sender = "@u:far", .type = "m.room.redaction", .content = "{}", .redacts = target->event_id));
+        redaction = last.event_id;
+        ck_assert_int_eq(database_number("select count(*) from redaction_wait"), 1);
+        expect("stored", receive_event(target));
+        ck_assert_int_eq(flags_of(target->event_id) & MX_EVENT_FLAG_REDACTED, MX_EVENT_FLAG_REDACTED);
+        ck_assert_ptr_null(strstr(body_of(target->event_id), "secret"));
+        ck_assert_int_eq(database_number("select count(*) from redaction_wait"), 0);
+        ck_assert_int_eq(database_number("select count(*) from event e join event by on by.nid = e.redacted_by where by.type_nid ="
+                                         " (select type_nid from ev_type where type = 'm.room.redaction')"), 1);
+        ck_assert_ptr_nonnull(redaction);
+    }
+    /* one of another server, without the level for it, waits in vain */
+    ours = make(&(wish_t){ .sender = "@creator:h", .type = "m.room.message", .content = "{\"body\":\"kept\"}" });
+    ck_assert_ptr_null(mx_event_sign(ours, "h", server->key.key_id, &server->key.key));
+    expect("stored", receive(.sender = "@u:far", .type = "m.room.redaction", .content = "{}", .redacts = ours->event_id));
+    expect("stored", receive_event(ours));
+    ck_assert_int_eq(flags_of(ours->event_id) & MX_EVENT_FLAG_REDACTED, 0);
+    ck_assert_ptr_nonnull(strstr(body_of(ours->event_id), "kept"));
+    ck_assert_int_eq(database_number("select count(*) from redaction_wait"), 0);
+}
+END_TEST
+
 #define TOGETHER 30
 
 static void *APR_THREAD_FUNC talk(apr_thread_t *thread, void *baton)
@@ -421,5 +459,5 @@ DATABASE_MAIN("accept_pdu", a_stranger_joins_and_talks_in_every_version, an_even
               what_stands_on_unknown_events_waits, a_wrong_hash_leaves_the_redacted_event,
               what_the_rules_refuse_is_kept_but_changes_nothing, what_is_allowed_only_in_the_past_soft_fails,
               forks_of_messages_never_resolve, a_fork_of_state_resolves_to_one_whatever_came_first,
-              a_ban_on_one_branch_beats_a_change_on_another, a_redaction_takes_effect_only_with_the_right_to_it,
+              a_ban_on_one_branch_beats_a_change_on_another, a_redaction_takes_effect_only_with_the_right_to_it, a_redaction_waits_for_what_it_redacts,
               local_writers_and_other_servers_do_not_lose_each_others_events)

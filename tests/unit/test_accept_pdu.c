@@ -459,5 +459,6 @@ DATABASE_MAIN("accept_pdu", a_stranger_joins_and_talks_in_every_version, an_even
               what_stands_on_unknown_events_waits, a_wrong_hash_leaves_the_redacted_event,
               what_the_rules_refuse_is_kept_but_changes_nothing, what_is_allowed_only_in_the_past_soft_fails,
               forks_of_messages_never_resolve, a_fork_of_state_resolves_to_one_whatever_came_first,
-              a_ban_on_one_branch_beats_a_change_on_another, a_redaction_takes_effect_only_with_the_right_to_it, a_redaction_waits_for_what_it_redacts,
+              a_ban_on_one_branch_beats_a_change_on_another, a_redaction_takes_effect_only_with_the_right_to_it,
+              a_redaction_waits_for_what_it_redacts,
               local_writers_and_other_servers_do_not_lose_each_others_events)

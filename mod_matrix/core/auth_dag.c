@@ -22,6 +22,8 @@ mx_auth_dag_t *mx_auth_dag_create(apr_uint32_t cap, apr_uint32_t edge_cap, apr_p
 mx_auth_dag_t *mx_auth_dag_copy(const mx_auth_dag_t *dag, apr_uint32_t more, apr_uint32_t more_edges, apr_pool_t *pool)
 {
     mx_auth_dag_t *copy = mx_auth_dag_create(dag->n + more, dag->nedges + more_edges, pool);
+    if (!dag->n)                     /* an empty one may have no arrays at all */
+        return copy;
     copy->n = dag->n;
     copy->nedges = dag->nedges;
     memcpy(copy->nids, dag->nids, sizeof(*dag->nids) * dag->n);

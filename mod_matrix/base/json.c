@@ -310,6 +310,16 @@ mx_json_t *mx_json_at(const mx_json_t *j, apr_size_t i)
     return json_array_get(j, i);
 }
 
+int mx_json_has_str(const mx_json_t *j, const char *text)
+{
+    apr_size_t i;
+    for (i = 0; i < json_array_size(j); i++) {
+        if (mx_str_eq(mx_json_str(json_array_get(j, i)), text))
+            return 1;
+    }
+    return 0;
+}
+
 int mx_json_next(const mx_json_t *obj, void **it, const char **pkey, mx_json_t **pval)
 {
     json_t *o = (json_t *)(uintptr_t)obj;     /* jansson's iterators take no const; nothing is changed */

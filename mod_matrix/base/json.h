@@ -55,6 +55,8 @@ int mx_json_get_bool(const mx_json_t *j, const char *key, int fallback);
 double mx_json_real(const mx_json_t *j, double fallback);
 apr_size_t mx_json_len(const mx_json_t *j);                /* members of an object, elements of an array, else 0 */
 mx_json_t *mx_json_at(const mx_json_t *j, apr_size_t i);
+/** 1 if the array holds that string; anything else holds none. */
+int mx_json_has_str(const mx_json_t *j, const char *text);
 
 /** Walks an object: `void *it = NULL; while (mx_json_next(obj, &it, &key, &val)) ...`; key order is insertion order. */
 int mx_json_next(const mx_json_t *obj, void **it, const char **pkey, mx_json_t **pval);

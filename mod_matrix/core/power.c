@@ -86,23 +86,10 @@ static apr_int64_t level_named(const mx_power_t *power, const char *key, apr_int
     return level_or(power, mx_json_get(power->content, key), fallback);
 }
 
-static int creator_list_has(const mx_event_t *create, const char *user_id)
-{
-    const mx_json_t *list = mx_json_get(mx_event_content(create), "additional_creators");
-    apr_size_t i;
-    if (!mx_json_is(list, MX_JSON_ARRAY))
-        return 0;
-    for (i = 0; i < mx_json_len(list); i++) {
-        if (mx_str_eq(mx_json_str(mx_json_at(list, i)), user_id))
-            return 1;
-    }
-    return 0;
-}
-
 int mx_power_is_creator(const mx_event_t *create, const char *user_id)
 {
     const char *creator;
-    if (create->version->privileged_creators && creator_list_has(create, user_id))
+    if (create->version->privileged_creators && mx_json_has_str(mx_json_get(mx_event_content(create), "additional_creators"), user_id))
         return 1;
     if (create->version->create_without_creator)
         return strcmp(create->sender, user_id) == 0;

@@ -24,22 +24,12 @@ static int read_level(apr_int64_t *plevel, const mx_power_upgrade_t *up, const m
     return 1;
 }
 
-static int list_has(const mx_json_t *list, const char *text)
-{
-    apr_size_t i;
-    for (i = 0; i < mx_json_len(list); i++) {
-        if (mx_str_eq(mx_json_str(mx_json_at(list, i)), text))
-            return 1;
-    }
-    return 0;
-}
-
 /** 1 if the new room may list the user. */
 static int may_be_listed(const mx_power_upgrade_t *up, const char *user_id)
 {
     if (!mx_ident_is_user_id(user_id))
         return 0;
-    return !up->version->privileged_creators || (!mx_str_eq(user_id, up->creator) && !list_has(up->creators, user_id));
+    return !up->version->privileged_creators || (!mx_str_eq(user_id, up->creator) && !mx_json_has_str(up->creators, user_id));
 }
 
 static int is_among(const char *key, const char *const *keys, apr_size_t n)

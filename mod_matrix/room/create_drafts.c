@@ -48,17 +48,6 @@ static int in_initial_state(const building_t *b, const char *type)
     return 0;
 }
 
-static int list_has(const mx_json_t *list, const char *text)
-{
-    apr_size_t i;
-
-    for (i = 0; i < mx_json_len(list); i++) {
-        if (mx_str_eq(mx_json_str(mx_json_at(list, i)), text))
-            return 1;
-    }
-    return 0;
-}
-
 /** For trusted_private_chat: who is invited is a creator too, where the version knows more than one. */
 static void add_creators(building_t *b, mx_json_t *content)
 {
@@ -72,7 +61,7 @@ static void add_creators(building_t *b, mx_json_t *content)
         mx_json_set(content, "additional_creators", creators);
     }
     for (i = 0; i < b->wish->ninvitees; i++) {
-        if (!list_has(creators, b->wish->invitees[i]))
+        if (!mx_json_has_str(creators, b->wish->invitees[i]))
             mx_json_add_str(creators, b->wish->invitees[i]);
     }
 }

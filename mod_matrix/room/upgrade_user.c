@@ -32,16 +32,6 @@ static void copy_tags(const move_t *m)
     log_failure(m, "copying a user's tags", rv == MX_STORE_RETRY ? APR_SUCCESS : rv);
 }
 
-static int list_has(const mx_json_t *list, const char *text)
-{
-    apr_size_t i;
-    for (i = 0; i < mx_json_len(list); i++) {
-        if (mx_str_eq(mx_json_str(mx_json_at(list, i)), text))
-            return 1;
-    }
-    return 0;
-}
-
 /** Adds the new room wherever m.direct lists the old one; 0 if there is nothing to add. */
 static int add_direct(const move_t *m, mx_json_t *direct)
 {
@@ -50,7 +40,7 @@ static int add_direct(const move_t *m, mx_json_t *direct)
     void *it = NULL;
     int changed = 0;
     while (mx_json_next(direct, &it, &key, &rooms)) {
-        if (!mx_json_is(rooms, MX_JSON_ARRAY) || !list_has(rooms, m->old->room_id) || list_has(rooms, m->next->room_id))
+        if (!mx_json_is(rooms, MX_JSON_ARRAY) || !mx_json_has_str(rooms, m->old->room_id) || mx_json_has_str(rooms, m->next->room_id))
             continue;
         mx_json_add_str(rooms, m->next->room_id);
         changed = 1;

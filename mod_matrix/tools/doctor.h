@@ -165,6 +165,7 @@ typedef struct mx_doctor_room_t {
     const mx_doctor_known_t *create;
     /* doctor_state.c */
     apr_hash_t *diffs;               /* (from, to): mx_state_list_t, of this part of the events */
+    apr_hash_t *owns;                /* (from, to): mx_state_own_t */
     mx_nid_map_t map;                /* skey: nid as a pointer, of map_state; NULL entries are absent */
     mx_doctor_state_t map_state;
     /* doctor_fork.c */
@@ -206,10 +207,12 @@ void mx_doctor_auth_check(mx_doctor_room_t *room, const mx_doctor_row_t *row, co
 
 /* ---- states (doctor_state.c) ---- */
 
+/** Clears room->chunk, and forgets the differences that were in it. */
+void mx_doctor_state_next_part(mx_doctor_room_t *room);
 int mx_doctor_state_same(const mx_doctor_state_t *a, const mx_doctor_state_t *b);
 /** The state with some entries (sorted) changed, in `pool`. */
 mx_doctor_state_t mx_doctor_state_with(const mx_doctor_state_t *state, const mx_state_item_t *changes, int n, apr_pool_t *pool);
-/** Reads the differences of many pairs of snapshots at once; mx_doctor_state_diff() then has them. */
+/** Reads at once what mx_doctor_state_diff() and _is() will need of many pairs of snapshots. */
 apr_status_t mx_doctor_state_prefetch(mx_doctor_room_t *room, const apr_int64_t *from, const apr_int64_t *to, int n);
 /** Where two states differ, sorted, in room->chunk. */
 apr_status_t mx_doctor_state_diff(mx_doctor_diff_t **pdiffs, int *pn, mx_doctor_room_t *room, const mx_doctor_state_t *from,

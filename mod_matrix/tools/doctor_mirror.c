@@ -220,7 +220,7 @@ static void check_counter(mx_doctor_room_t *room, const char *what, int is, int 
 apr_status_t mx_doctor_mirror_check(mx_doctor_room_t *room, const mx_doctor_mirrors_t *must)
 {
     apr_status_t rv;
-    apr_pool_clear(room->chunk);
+    mx_doctor_state_next_part(room);
     rv = check_current(room, must);
     if (rv == APR_SUCCESS)
         rv = check_members(room, must);

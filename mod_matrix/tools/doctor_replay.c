@@ -124,7 +124,6 @@ static apr_status_t read_diffs(replay_t *r)
     apr_int64_t last = r->room->map_state.snap;
     int i, n = 0;
     apr_status_t rv;
-    r->room->diffs = apr_hash_make(pool);
     for (i = 0; i < p->n; i++) {
         const mx_event_row_t *row = &p->rows[i].event;
         if (row->snap_nid && row->snap_nid != last) {
@@ -147,7 +146,7 @@ static apr_status_t read_part(replay_t *r, const apr_int64_t *nids, int n)
     part_t *p = &r->part;
     apr_status_t rv;
     int i;
-    apr_pool_clear(room->chunk);
+    mx_doctor_state_next_part(room);
     mx_doctor_auth_trim(room);
     p->nodes = apr_hash_make(room->chunk);
     rv = mx_store_doctor_events(&p->rows, &p->n, room->d->store, nids, n, room->chunk);

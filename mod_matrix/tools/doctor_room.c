@@ -32,7 +32,7 @@ apr_status_t mx_doctor_room_open(mx_doctor_room_t **proom, mx_doctor_t *d, apr_i
     apr_pool_create(&room->chunk, pool);
     apr_pool_tag(room->chunk, "mx_doctor_part");
     apr_pool_cleanup_register(pool, room, free_maps, apr_pool_cleanup_null);
-    room->diffs = apr_hash_make(room->chunk);
+    mx_doctor_state_next_part(room);
     mx_doctor_auth_trim(room);
     *proom = room;
     return room->version ? APR_SUCCESS : APR_EINVAL;
@@ -110,7 +110,7 @@ static apr_status_t check_snapshot_hash(mx_doctor_room_t *room)
     for (at = 0; at < n && rv == APR_SUCCESS; at += IDS_A_QUERY) {
         mx_resolve_event_t *rows;
         apr_int64_t *nids;
-        apr_pool_clear(room->chunk);
+        mx_doctor_state_next_part(room);
         nids = apr_palloc(room->chunk, sizeof(*nids) * IDS_A_QUERY);
         for (i = 0; i < IDS_A_QUERY && at + i < n; i++)
             nids[i] = items[at + i].nid;

@@ -191,6 +191,8 @@ apr_status_t mx_doctor_auth_load_nids(mx_doctor_room_t *room, const apr_int64_t 
 void mx_doctor_auth_trim(mx_doctor_room_t *room);
 /** In the table; NULL. */
 const mx_doctor_known_t *mx_doctor_auth_known(mx_doctor_room_t *room, const char *id);
+/** Reads numbers that mx_doctor_auth_skey() will be asked for, in one query. */
+apr_status_t mx_doctor_auth_load_skeys(mx_doctor_room_t *room, const mx_state_key_t *keys, int n);
 /** Number of a (type, state_key); 0: nothing of the kind is stored. */
 apr_int64_t mx_doctor_auth_skey(mx_doctor_room_t *room, const char *type, const char *state_key);
 /** An event by number, read if need be; NULL if it does not exist (or room->rv is set). */

@@ -54,6 +54,22 @@ static void add_node(part_t *p, const mx_event_row_t *row, const char *id, apr_p
     apr_hash_set(p->nodes, id, APR_HASH_KEY_STRING, node);
 }
 
+/** Numbers of the state that the rules will ask for. */
+static apr_status_t read_skeys(replay_t *r)
+{
+    apr_array_header_t *all = apr_array_make(r->room->chunk, 4 * EVENTS_A_PART, sizeof(mx_state_key_t));
+    mx_state_key_t keys[MX_AUTH_KEYS_MAX];
+    int i, k, n;
+    for (i = 0; i < r->part.n; i++) {
+        const mx_event_t *event = r->part.events[i];
+        n = event ? mx_auth_keys(keys, event->version, event->type, event->sender, event->state_key, mx_event_content(event),
+                                 r->room->chunk) : 0;
+        for (k = 0; k < n; k++)
+            APR_ARRAY_PUSH(all, mx_state_key_t) = keys[k];
+    }
+    return mx_doctor_auth_load_skeys(r->room, (mx_state_key_t *)all->elts, all->nelts);
+}
+
 /** Previous events that are not of the part, and auth events. */
 static apr_status_t read_relatives(replay_t *r)
 {
@@ -160,6 +176,8 @@ static apr_status_t read_part(replay_t *r, const apr_int64_t *nids, int n)
         add_node(p, &p->rows[i].event, p->ids[i], room->chunk);
     }
     rv = read_relatives(r);
+    if (rv == APR_SUCCESS)
+        rv = read_skeys(r);
     if (rv == APR_SUCCESS)
         rv = read_snaps(r);
     return rv == APR_SUCCESS ? read_diffs(r) : rv;

@@ -245,7 +245,7 @@ apr_status_t mx_doctor_fork_resolve(mx_doctor_state_t *out, int *pdoubt, mx_doct
 typedef struct mx_doctor_end_t {
     apr_int64_t *heads;              /* ascending */
     int nheads;
-    apr_int64_t depth;               /* the greatest of the heads */
+    apr_int64_t depth, depth_max;    /* the greatest of the heads; of all events */
     apr_int64_t newest;              /* nid of the newest event that has a place in the timeline */
     mx_doctor_state_t state;         /* after the heads */
     int unread;                      /* bodies could not be read: what they follow is not known, nor are the heads */

@@ -39,7 +39,7 @@ typedef struct replay_t {
     apr_hash_t *unseen;              /* ids of previous events that were not there when they were followed */
     mx_nid_map_t wrong;              /* nid of an event: mx_doctor_state_t after it, which is not what is stored */
     mx_nid_map_t told;               /* snapshots of which it is told that they are not there */
-    apr_int64_t newest;
+    apr_int64_t newest, depth;       /* the greatest of any event that is no outlier */
     part_t part;
 } replay_t;
 
@@ -405,6 +405,8 @@ static void follow(replay_t *r, int i)
         mx_nid_map_set(&r->unfollowed, row->nid, (void *)(intptr_t)((row->depth > 0 ? row->depth : 0) + 1));
     if (r->part.rows[i].has_ord && row->nid > r->newest)
         r->newest = row->nid;
+    if (row->depth > r->depth)
+        r->depth = row->depth;
 }
 
 static void count(replay_t *r, const mx_event_row_t *row, const mx_event_t *event)
@@ -496,6 +498,7 @@ static apr_status_t finish(mx_doctor_end_t *out, replay_t *r)
     qsort(out->heads, (size_t)out->nheads, sizeof(*out->heads), nid_cmp);
     out->unread = r->room->report->found[MX_DOCTOR_BODY] > 0;
     out->newest = r->newest;
+    out->depth_max = r->depth;
     return end_state(out, r);
 }
 

@@ -359,7 +359,7 @@ static apr_status_t rebuild_members(int *pwritten, mx_store_t *store, apr_int64_
                                     apr_pool_t *pool)
 {
     MX_STMT(doctor_members_strangers, "lL",
-            "delete from member m where m.room_nid = $1::int8"
+            "delete from member m where m.room_nid = $1::int8 and m.membership <> 4"
             " and not exists (select from unnest($2::int8[]) u(user_nid) where u.user_nid = m.user_nid)");
     MX_STMT(doctor_members_put, "lLLI",
             "insert into member (room_nid, user_nid, membership, nid, stream, local)"

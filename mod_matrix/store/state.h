@@ -51,6 +51,18 @@ apr_status_t mx_store_state_load_many(mx_state_list_t *out, mx_store_t *store, c
 apr_status_t mx_store_state_diff_many(mx_state_list_t *out, mx_store_t *store, const apr_int64_t *from,
                                       const apr_int64_t *to, int n, apr_pool_t *pool);
 
+/** What two snapshots say beyond the ancestors that they share: sorted, nid 0 for removals. */
+typedef struct mx_state_own_t {
+    mx_state_list_t from, to;
+    int shared;                      /* 0: they share none, so each side says all */
+} mx_state_own_t;
+/**
+ * For whoever knows the state from[i], and so needs nothing of what is shared: far cheaper than a difference. out[i].to says what each key
+ * it names is in to[i]; a key that only out[i].from names is in to[i] what the shared ancestors say.
+ */
+apr_status_t mx_store_state_own_many(mx_state_own_t *out, mx_store_t *store, const apr_int64_t *from, const apr_int64_t *to, int n,
+                                     apr_pool_t *pool);
+
 /* ---- clean-up (state_gc.c) ---- */
 
 /**

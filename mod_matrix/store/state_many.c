@@ -144,3 +144,34 @@ apr_status_t mx_store_state_diff_many(mx_state_list_t *out, mx_store_t *store, c
     }
     return rv;
 }
+
+apr_status_t mx_store_state_own_many(mx_state_own_t *out, mx_store_t *store, const apr_int64_t *from, const apr_int64_t *to, int n,
+                                     apr_pool_t *pool)
+{
+    MX_STMT(state_own, "LL",
+            "with pair as (select o, f, t from unnest($1::int8[], $2::int8[]) with ordinality p(f, t, o) where f <> t),"
+            " link as (select p.o, 1 as side, u.snap from pair p join snapshot t on t.snap_nid = p.f,"
+            " unnest(snapshot_chain(t.anc, t.snap_nid)) u(snap)"
+            " union all select p.o, 2, u.snap from pair p join snapshot t on t.snap_nid = p.t,"
+            " unnest(snapshot_chain(t.anc, t.snap_nid)) u(snap)),"
+            " part as (select o, snap, case count(*) when 1 then min(side) else 0 end as side from link group by o, snap)"
+            " select p.o - 1, p.side, s.delta, exists (select from part q where q.o = p.o and q.side = 0) from part p"
+            " join snapshot s on s.snap_nid = p.snap where p.side <> 0 order by p.o, p.side, s.idx desc");
+    pile_t pile = { NULL, 0, 0 };
+    mx_rows_t *rows = NULL;
+    int i, count;
+    apr_status_t rv = n ? mx_store_run(&rows, store, pool, &state_own, from, n, to, n) : APR_SUCCESS;
+    memset(out, 0, sizeof(*out) * (apr_size_t)n);
+    count = rv == APR_SUCCESS ? mx_rows_count(rows) : 0;
+    for (i = 0; rv == APR_SUCCESS && i < count; i++) {
+        apr_int64_t at = mx_row_int(rows, i, 0), side = mx_row_int(rows, i, 1);
+        pile_add(&pile, mx_row_bytes(rows, i, 2), pool);
+        if (i + 1 < count && mx_row_int(rows, i + 1, 0) == at && mx_row_int(rows, i + 1, 1) == side)
+            continue;
+        out[at].shared = mx_row_bool(rows, i, 3);
+        if (mx_store_state_delta_merge(side == SIDE_FROM ? &out[at].from : &out[at].to, pile.deltas, pile.n, pool) != APR_SUCCESS)
+            rv = MX_STORE_ERROR;
+        pile.n = 0;
+    }
+    return rv;
+}

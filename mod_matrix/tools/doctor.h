@@ -165,6 +165,7 @@ typedef struct mx_doctor_room_t {
     const mx_doctor_known_t *create;
     /* doctor_state.c */
     apr_hash_t *diffs;               /* (from, to): mx_state_list_t, of this part of the events */
+    apr_hash_t *owns;                /* (from, to): mx_state_own_t */
     mx_nid_map_t map;                /* skey: nid as a pointer, of map_state; NULL entries are absent */
     mx_doctor_state_t map_state;
     /* doctor_fork.c */
@@ -190,6 +191,8 @@ apr_status_t mx_doctor_auth_load_nids(mx_doctor_room_t *room, const apr_int64_t 
 void mx_doctor_auth_trim(mx_doctor_room_t *room);
 /** In the table; NULL. */
 const mx_doctor_known_t *mx_doctor_auth_known(mx_doctor_room_t *room, const char *id);
+/** Reads numbers that mx_doctor_auth_skey() will be asked for, in one query. */
+apr_status_t mx_doctor_auth_load_skeys(mx_doctor_room_t *room, const mx_state_key_t *keys, int n);
 /** Number of a (type, state_key); 0: nothing of the kind is stored. */
 apr_int64_t mx_doctor_auth_skey(mx_doctor_room_t *room, const char *type, const char *state_key);
 /** An event by number, read if need be; NULL if it does not exist (or room->rv is set). */
@@ -206,10 +209,12 @@ void mx_doctor_auth_check(mx_doctor_room_t *room, const mx_doctor_row_t *row, co
 
 /* ---- states (doctor_state.c) ---- */
 
+/** Clears room->chunk, and forgets the differences that were in it. */
+void mx_doctor_state_next_part(mx_doctor_room_t *room);
 int mx_doctor_state_same(const mx_doctor_state_t *a, const mx_doctor_state_t *b);
 /** The state with some entries (sorted) changed, in `pool`. */
 mx_doctor_state_t mx_doctor_state_with(const mx_doctor_state_t *state, const mx_state_item_t *changes, int n, apr_pool_t *pool);
-/** Reads the differences of many pairs of snapshots at once; mx_doctor_state_diff() then has them. */
+/** Reads at once what mx_doctor_state_diff() and _is() will need of many pairs of snapshots. */
 apr_status_t mx_doctor_state_prefetch(mx_doctor_room_t *room, const apr_int64_t *from, const apr_int64_t *to, int n);
 /** Where two states differ, sorted, in room->chunk. */
 apr_status_t mx_doctor_state_diff(mx_doctor_diff_t **pdiffs, int *pn, mx_doctor_room_t *room, const mx_doctor_state_t *from,
@@ -240,7 +245,7 @@ apr_status_t mx_doctor_fork_resolve(mx_doctor_state_t *out, int *pdoubt, mx_doct
 typedef struct mx_doctor_end_t {
     apr_int64_t *heads;              /* ascending */
     int nheads;
-    apr_int64_t depth;               /* the greatest of the heads */
+    apr_int64_t depth, depth_max;    /* the greatest of the heads; of all events */
     apr_int64_t newest;              /* nid of the newest event that has a place in the timeline */
     mx_doctor_state_t state;         /* after the heads */
     int unread;                      /* bodies could not be read: what they follow is not known, nor are the heads */

@@ -106,24 +106,57 @@ const mx_doctor_known_t *mx_doctor_auth_get(mx_doctor_room_t *room, apr_int64_t 
     return mx_nid_map_get(&room->by_nid, nid);
 }
 
+static char *skey_key(apr_size_t *plen, const char *type, const char *state_key, apr_pool_t *pool)
+{
+    apr_size_t ntype = strlen(type) + 1;
+    char *key;
+    *plen = ntype + strlen(state_key);
+    key = apr_palloc(pool, *plen + 1);
+    memcpy(key, type, ntype);
+    memcpy(key + ntype, state_key, *plen - ntype + 1);
+    return key;
+}
+
+static void skey_put(mx_doctor_room_t *room, const char *key, apr_size_t len, apr_int64_t nid)
+{
+    apr_hash_set(room->skeys, apr_pmemdup(room->arena, key, len), (apr_ssize_t)len, apr_pmemdup(room->arena, &nid, sizeof(nid)));
+    room->nskeys++;
+}
+
+apr_status_t mx_doctor_auth_load_skeys(mx_doctor_room_t *room, const mx_state_key_t *keys, int n)
+{
+    mx_state_key_t *wanted = apr_palloc(room->chunk, sizeof(*wanted) * (apr_size_t)(n + 1));
+    apr_int64_t *nids = apr_palloc(room->chunk, sizeof(*nids) * (apr_size_t)(n + 1));
+    apr_size_t len;
+    char *key;
+    int i, nwanted = 0;
+    apr_status_t rv;
+    for (i = 0; i < n; i++) {
+        key = skey_key(&len, keys[i].type, keys[i].state_key, room->chunk);
+        if (!apr_hash_get(room->skeys, key, (apr_ssize_t)len))
+            wanted[nwanted++] = keys[i];
+    }
+    rv = nwanted ? mx_store_resolve_skeys(nids, room->d->store, wanted, nwanted, room->chunk) : APR_SUCCESS;
+    for (i = 0; rv == APR_SUCCESS && i < nwanted; i++) {
+        key = skey_key(&len, wanted[i].type, wanted[i].state_key, room->chunk);
+        if (!apr_hash_get(room->skeys, key, (apr_ssize_t)len))
+            skey_put(room, key, len, nids[i]);
+    }
+    return rv;
+}
+
 apr_int64_t mx_doctor_auth_skey(mx_doctor_room_t *room, const char *type, const char *state_key)
 {
-    apr_size_t ntype = strlen(type) + 1, len = ntype + strlen(state_key);
-    char *key = apr_palloc(room->chunk, len + 1);
-    apr_int64_t *nid;
-    apr_status_t rv;
-    memcpy(key, type, ntype);
-    memcpy(key + ntype, state_key, len - ntype + 1);
-    nid = apr_hash_get(room->skeys, key, (apr_ssize_t)len);
-    if (nid)
-        return *nid;
-    nid = apr_pcalloc(room->arena, sizeof(*nid));
-    rv = mx_store_intern_skey_find(nid, room->d->store, type, state_key, room->chunk);
-    if (rv != APR_SUCCESS && rv != MX_STORE_NONE)
+    mx_state_key_t wanted = { type, state_key };
+    apr_size_t len;
+    char *key = skey_key(&len, type, state_key, room->chunk);
+    const apr_int64_t *nid = apr_hash_get(room->skeys, key, (apr_ssize_t)len);
+    apr_status_t rv = nid ? APR_SUCCESS : mx_doctor_auth_load_skeys(room, &wanted, 1);
+    if (rv != APR_SUCCESS)
         room->rv = rv;
-    apr_hash_set(room->skeys, apr_pmemdup(room->arena, key, len), (apr_ssize_t)len, nid);
-    room->nskeys++;
-    return *nid;
+    if (!nid)
+        nid = apr_hash_get(room->skeys, key, (apr_ssize_t)len);
+    return nid ? *nid : 0;
 }
 
 /* ---- the rules ---- */

@@ -26,14 +26,24 @@ mx_event_t *mx_doctor_event_read(mx_doctor_room_t *room, const mx_doctor_row_t *
     return event;
 }
 
-/** Rooms: event ids; SS-API: content hash. A redacted event keeps its id, but not what the content hash was made of. */
+static int is_redacted_form(mx_doctor_room_t *room, const mx_event_t *event)
+{
+    return mx_slice_eq(mx_event_redact(room->version, event->pdu, room->chunk), event->pdu);
+}
+
+/**
+ * Rooms: event ids; SS-API: content hash. A redacted event keeps its id, but not what the content hash was made of; what came with a
+ * wrong hash is kept as if it was redacted. Of both, id and signatures cover all that is left.
+ */
 static void check_hashes(mx_doctor_room_t *room, const mx_doctor_row_t *row, const mx_event_t *event, const char *event_id)
 {
     if (!mx_str_eq(event->event_id, event_id))
         ADD(EVENT_ID, "the body belongs to the id %s.", event->event_id);
-    if (row->event.flags & MX_EVENT_FLAG_REDACTED)
+    if (mx_event_content_hash_ok(event))
+        return;
+    if (is_redacted_form(room, event))
         room->report->unchecked[MX_DOCTOR_REDACTED_HASH]++;
-    else if (!mx_event_content_hash_ok(event))
+    else
         ADD(CONTENT_HASH, "the content is not what its hash was made of.");
 }
 
@@ -83,8 +93,9 @@ static void check_flags(mx_doctor_room_t *room, const mx_doctor_row_t *row, cons
 {
     int flags = row->event.flags;
     check_flag(room, row, event_id, MX_EVENT_FLAG_STATE, event->state_key != NULL, "a state event");
-    if (room->d->server_name)
-        check_flag(room, row, event_id, MX_EVENT_FLAG_LOCAL, mx_ident_is_local(event->sender, room->d->server_name), "sent by this server");
+    /* Not the other way round: an event of ours that we lost may have come back from another server. */
+    if (room->d->server_name && (flags & MX_EVENT_FLAG_LOCAL) && !mx_ident_is_local(event->sender, room->d->server_name))
+        ADD(FLAGS, "it is marked as sent by this server, and its sender is of another.");
     if ((flags & MX_EVENT_FLAG_OUTLIER) && row->event.snap_nid)
         ADD(FLAGS, "it is marked as an outlier and has a state before it.");
     if ((flags & MX_EVENT_FLAG_OUTLIER) && row->has_ord && row->event.ord)
@@ -109,7 +120,7 @@ static const char *redacts_of(mx_doctor_room_t *room, mx_slice_t packed)
 static void check_redaction(mx_doctor_room_t *room, const mx_doctor_row_t *row, const mx_event_t *event, const char *event_id)
 {
     int redacted = (row->event.flags & MX_EVENT_FLAG_REDACTED) != 0;
-    if (redacted && !mx_slice_eq(mx_event_redact(room->version, event->pdu, room->chunk), event->pdu))
+    if (redacted && !is_redacted_form(room, event))
         ADD(REDACTION, "it is marked as redacted, and its body is not the redacted form.");
     if (!row->event.redacted_by)
         return;

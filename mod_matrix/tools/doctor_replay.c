@@ -39,7 +39,7 @@ typedef struct replay_t {
     apr_hash_t *unseen;              /* ids of previous events that were not there when they were followed */
     mx_nid_map_t wrong;              /* nid of an event: mx_doctor_state_t after it, which is not what is stored */
     mx_nid_map_t told;               /* snapshots of which it is told that they are not there */
-    apr_int64_t newest;
+    apr_int64_t newest, depth;       /* the greatest of any event that is no outlier */
     part_t part;
 } replay_t;
 
@@ -52,6 +52,22 @@ static void add_node(part_t *p, const mx_event_row_t *row, const char *id, apr_p
     node_t *node = apr_palloc(pool, sizeof(*node));
     *node = (node_t){ row->nid, row->flags, row->skey_nid != 0, row->snap_nid, row->snap_after };
     apr_hash_set(p->nodes, id, APR_HASH_KEY_STRING, node);
+}
+
+/** Numbers of the state that the rules will ask for. */
+static apr_status_t read_skeys(replay_t *r)
+{
+    apr_array_header_t *all = apr_array_make(r->room->chunk, 4 * EVENTS_A_PART, sizeof(mx_state_key_t));
+    mx_state_key_t keys[MX_AUTH_KEYS_MAX];
+    int i, k, n;
+    for (i = 0; i < r->part.n; i++) {
+        const mx_event_t *event = r->part.events[i];
+        n = event ? mx_auth_keys(keys, event->version, event->type, event->sender, event->state_key, mx_event_content(event),
+                                 r->room->chunk) : 0;
+        for (k = 0; k < n; k++)
+            APR_ARRAY_PUSH(all, mx_state_key_t) = keys[k];
+    }
+    return mx_doctor_auth_load_skeys(r->room, (mx_state_key_t *)all->elts, all->nelts);
 }
 
 /** Previous events that are not of the part, and auth events. */
@@ -124,7 +140,6 @@ static apr_status_t read_diffs(replay_t *r)
     apr_int64_t last = r->room->map_state.snap;
     int i, n = 0;
     apr_status_t rv;
-    r->room->diffs = apr_hash_make(pool);
     for (i = 0; i < p->n; i++) {
         const mx_event_row_t *row = &p->rows[i].event;
         if (row->snap_nid && row->snap_nid != last) {
@@ -147,7 +162,7 @@ static apr_status_t read_part(replay_t *r, const apr_int64_t *nids, int n)
     part_t *p = &r->part;
     apr_status_t rv;
     int i;
-    apr_pool_clear(room->chunk);
+    mx_doctor_state_next_part(room);
     mx_doctor_auth_trim(room);
     p->nodes = apr_hash_make(room->chunk);
     rv = mx_store_doctor_events(&p->rows, &p->n, room->d->store, nids, n, room->chunk);
@@ -161,6 +176,8 @@ static apr_status_t read_part(replay_t *r, const apr_int64_t *nids, int n)
         add_node(p, &p->rows[i].event, p->ids[i], room->chunk);
     }
     rv = read_relatives(r);
+    if (rv == APR_SUCCESS)
+        rv = read_skeys(r);
     if (rv == APR_SUCCESS)
         rv = read_snaps(r);
     return rv == APR_SUCCESS ? read_diffs(r) : rv;
@@ -388,6 +405,8 @@ static void follow(replay_t *r, int i)
         mx_nid_map_set(&r->unfollowed, row->nid, (void *)(intptr_t)((row->depth > 0 ? row->depth : 0) + 1));
     if (r->part.rows[i].has_ord && row->nid > r->newest)
         r->newest = row->nid;
+    if (row->depth > r->depth)
+        r->depth = row->depth;
 }
 
 static void count(replay_t *r, const mx_event_row_t *row, const mx_event_t *event)
@@ -479,6 +498,7 @@ static apr_status_t finish(mx_doctor_end_t *out, replay_t *r)
     qsort(out->heads, (size_t)out->nheads, sizeof(*out->heads), nid_cmp);
     out->unread = r->room->report->found[MX_DOCTOR_BODY] > 0;
     out->newest = r->newest;
+    out->depth_max = r->depth;
     return end_state(out, r);
 }
 

@@ -32,7 +32,7 @@ apr_status_t mx_doctor_room_open(mx_doctor_room_t **proom, mx_doctor_t *d, apr_i
     apr_pool_create(&room->chunk, pool);
     apr_pool_tag(room->chunk, "mx_doctor_part");
     apr_pool_cleanup_register(pool, room, free_maps, apr_pool_cleanup_null);
-    room->diffs = apr_hash_make(room->chunk);
+    mx_doctor_state_next_part(room);
     mx_doctor_auth_trim(room);
     *proom = room;
     return room->version ? APR_SUCCESS : APR_EINVAL;
@@ -87,7 +87,7 @@ static apr_status_t check_heads(mx_doctor_room_t *room, const mx_doctor_end_t *e
     if (!same)
         ADD(HEADS, "room.heads are %d events (%s), the events that nobody follows are %d (%s).", row->nheads,
             nids_words(room, row->heads, row->nheads), end->nheads, nids_words(room, end->heads, end->nheads));
-    else if (row->depth != end->depth)
+    else if (row->depth < end->depth || row->depth > end->depth_max)        /* it never falls, though that of the heads may */
         ADD(HEADS, "room.depth is %" APR_INT64_T_FMT ", the greatest depth of the heads is %" APR_INT64_T_FMT ".", row->depth, end->depth);
     if (row->last_stream < end->newest)
         ADD(HEADS, "room.last_stream is %" APR_INT64_T_FMT ", the newest event has %" APR_INT64_T_FMT ".", row->last_stream, end->newest);
@@ -110,7 +110,7 @@ static apr_status_t check_snapshot_hash(mx_doctor_room_t *room)
     for (at = 0; at < n && rv == APR_SUCCESS; at += IDS_A_QUERY) {
         mx_resolve_event_t *rows;
         apr_int64_t *nids;
-        apr_pool_clear(room->chunk);
+        mx_doctor_state_next_part(room);
         nids = apr_palloc(room->chunk, sizeof(*nids) * IDS_A_QUERY);
         for (i = 0; i < IDS_A_QUERY && at + i < n; i++)
             nids[i] = items[at + i].nid;
@@ -144,20 +144,35 @@ static apr_status_t check_current_snapshot(mx_doctor_room_t *room, const mx_doct
     return APR_SUCCESS;
 }
 
+/** Is another snapshot of the room the same state as its current one? */
+static apr_status_t same_state(int *psame, mx_doctor_room_t *room, apr_int64_t snap)
+{
+    mx_doctor_state_t state = { snap, NULL, 0 };
+    mx_doctor_snap_t snaps[2];
+    const apr_int64_t nids[] = { snap, room->row->snap_nid };
+    apr_status_t rv = mx_store_doctor_snaps(snaps, room->d->store, nids, 2, room->chunk);
+    *psame = snap == room->row->snap_nid;
+    if (rv != APR_SUCCESS || *psame || !snaps[0].room_nid || !snaps[1].room_nid)
+        return rv;
+    return mx_doctor_state_is(psame, room, &state, room->row->snap_nid);
+}
+
 static apr_status_t check_log(mx_doctor_room_t *room)
 {
     mx_doctor_log_t log;
+    int same;
     apr_status_t rv = mx_store_doctor_log(&log, room->d->store, room->row->nid, room->chunk);
     if (rv != APR_SUCCESS)
         return rv;
     if (log.dangling)
         ADD(STATE_LOG, "%d rows of room_state_log name snapshots that the room does not have.", log.dangling);
-    if (log.snap_nid != room->row->snap_nid)
+    rv = same_state(&same, room, log.snap_nid);
+    if (rv == APR_SUCCESS && !same)
         ADD(STATE_LOG, "the last row of room_state_log names snapshot %" APR_INT64_T_FMT ", the room's is %" APR_INT64_T_FMT ".",
             log.snap_nid, room->row->snap_nid);
     if (log.stream > room->row->last_stream)
         ADD(STATE_LOG, "the last row of room_state_log is of a time after the room's newest event.");
-    return APR_SUCCESS;
+    return rv;
 }
 
 /** 0 in *pthere: the mirrors have nothing to mirror. */

@@ -45,33 +45,72 @@ typedef struct pair_t {
     apr_int64_t from, to;
 } pair_t;
 
+void mx_doctor_state_next_part(mx_doctor_room_t *room)
+{
+    apr_pool_clear(room->chunk);
+    room->diffs = apr_hash_make(room->chunk);
+    room->owns = apr_hash_make(room->chunk);
+}
+
 static mx_state_list_t *pair_find(mx_doctor_room_t *room, apr_int64_t from, apr_int64_t to)
 {
     pair_t pair = { from, to };
     return apr_hash_get(room->diffs, &pair, sizeof(pair));
 }
 
-static void pair_put(mx_doctor_room_t *room, apr_int64_t from, apr_int64_t to, mx_state_list_t list)
+static pair_t *pair_make(mx_doctor_room_t *room, apr_int64_t from, apr_int64_t to)
 {
     pair_t *pair = apr_palloc(room->chunk, sizeof(*pair));
     *pair = (pair_t){ from, to };
-    apr_hash_set(room->diffs, pair, sizeof(*pair), apr_pmemdup(room->chunk, &list, sizeof(list)));
+    return pair;
+}
+
+static void pair_put(mx_doctor_room_t *room, apr_int64_t from, apr_int64_t to, mx_state_list_t list)
+{
+    apr_hash_set(room->diffs, pair_make(room, from, to), sizeof(pair_t), apr_pmemdup(room->chunk, &list, sizeof(list)));
 }
 
 apr_status_t mx_doctor_state_prefetch(mx_doctor_room_t *room, const apr_int64_t *from, const apr_int64_t *to, int n)
 {
-    mx_state_list_t lists[PAIRS_A_QUERY];
     int at, i, k;
     for (at = 0; at < n; at += PAIRS_A_QUERY) {
+        mx_state_own_t *owns = apr_palloc(room->chunk, sizeof(*owns) * PAIRS_A_QUERY);
         apr_status_t rv;
         k = n - at < PAIRS_A_QUERY ? n - at : PAIRS_A_QUERY;
-        rv = mx_store_state_diff_many(lists, room->d->store, from + at, to + at, k, room->chunk);
+        rv = mx_store_state_own_many(owns, room->d->store, from + at, to + at, k, room->chunk);
+        for (i = 0; rv == APR_SUCCESS && i < k; i++)
+            apr_hash_set(room->owns, pair_make(room, from[at + i], to[at + i]), sizeof(pair_t), &owns[i]);
         if (rv != APR_SUCCESS)
             return rv;
-        for (i = 0; i < k; i++)
-            pair_put(room, from[at + i], to[at + i], lists[i]);
     }
     return APR_SUCCESS;
+}
+
+/**
+ * If the map is the state `from`, and what `to` says of its own is known: the difference without a query. 0 if it is not: a key that
+ * only `from` has changed is in `to` what their shared ancestors say, which must be asked for.
+ */
+static int known_diff(mx_state_list_t *out, mx_doctor_room_t *room, apr_int64_t from, apr_int64_t to)
+{
+    pair_t pair = { from, to };
+    const mx_state_own_t *own = apr_hash_get(room->owns, &pair, sizeof(pair));
+    mx_state_item_t *items;
+    int i = 0, k = 0, n = 0;
+    if (!own || room->map_state.snap != from || room->map_state.nfixes)
+        return 0;
+    items = apr_palloc(room->chunk, sizeof(*items) * (apr_size_t)(own->from.n + own->to.n + 1));
+    while (i < own->from.n || k < own->to.n) {
+        int order = i == own->from.n ? 1 : k == own->to.n ? -1 : item_cmp(&own->from.items[i], &own->to.items[k]);
+        mx_state_item_t is = order < 0 ? (mx_state_item_t){ own->from.items[i].skey_nid, 0 } : own->to.items[k];
+        if (order < 0 && own->shared)
+            return 0;
+        if (mx_doctor_state_entry(room, is.skey_nid) != is.nid)
+            items[n++] = is;
+        i += order <= 0;
+        k += order >= 0;
+    }
+    *out = (mx_state_list_t){ items, n };
+    return 1;
 }
 
 static apr_status_t snapshot_diff(mx_state_list_t *out, mx_doctor_room_t *room, apr_int64_t from, apr_int64_t to)
@@ -86,6 +125,8 @@ static apr_status_t snapshot_diff(mx_state_list_t *out, mx_doctor_room_t *room, 
         *out = *known;
         return APR_SUCCESS;
     }
+    if (known_diff(out, room, from, to))
+        return APR_SUCCESS;
     rv = mx_store_state_diff(&out->items, &out->n, room->d->store, from, to, room->chunk);
     if (rv == APR_SUCCESS)
         pair_put(room, from, to, *out);

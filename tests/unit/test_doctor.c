@@ -149,11 +149,9 @@ static const struct {
     { "update event set flags = flags | 1 where nid = :message", MX_DOCTOR_FLAGS, "marked as rejected, and the rules allow it", 0 },
     { "update event set flags = flags | 4 where nid = :message", MX_DOCTOR_FLAGS, "outlier and has a state before it", 0 },
     { "update event set flags = flags | 32 where nid = :message", MX_DOCTOR_FLAGS, "it is marked as a state event", 0 },
-    { "update event set flags = flags & ~16 where nid = :message", MX_DOCTOR_FLAGS, "it is not marked as sent by this server", 0 },
     { "update event set snap_nid = null where nid = :message", MX_DOCTOR_FLAGS, "has no state before it", 0 },
     { "update event set flags = flags | 8 where nid = :message", MX_DOCTOR_REDACTION, "its body is not the redacted form", 0 },
     { "update event set flags = flags & ~8 where nid = :redacted", MX_DOCTOR_REDACTION, "it is not marked as redacted", 0 },
-    { "update event set flags = flags & ~8 where nid = :redacted", MX_DOCTOR_CONTENT_HASH, "not what its hash was made of", 0 },
     { "update event set redacted_by = :message where nid = :redacted", MX_DOCTOR_REDACTION, "which does not redact it", 0 },
     { "update event set redacted_by = 123456789 where nid = :redacted", MX_DOCTOR_REDACTION, "does not exist", 0 },
     { "update event set flags = flags | 1 where room_nid = :room and nid = (select nid from member where room_nid = :room and user_nid = :b)",
@@ -477,6 +475,17 @@ START_TEST(a_state_at_a_gap_is_taken_as_stored)
 }
 END_TEST
 
+START_TEST(events_marked_as_ours_are_of_our_users)
+{
+    mx_doctor_report_t *report;
+    start("11");
+    doctor.server_name = "elsewhere";
+    report = examine();
+    ck_assert_int_eq(report->found[MX_DOCTOR_FLAGS], report->events);
+    ck_assert(strstr(words_of(report), "marked as sent by this server, and its sender is of another") != NULL);
+}
+END_TEST
+
 START_TEST(one_event_is_judged_by_the_state_that_is_stored_before_it)
 {
     mx_doctor_report_t *report;
@@ -533,4 +542,5 @@ END_TEST
 DATABASE_MAIN("doctor", a_room_that_was_made_by_a_server_is_healthy, each_kind_of_damage_is_found_and_named,
               what_can_be_rebuilt_is_healthy_after_a_repair, forks_are_resolved_and_compared, a_wrong_state_is_told_once,
               events_of_other_servers_are_judged_by_their_flags, a_state_at_a_gap_is_taken_as_stored,
+              events_marked_as_ours_are_of_our_users,
               one_event_is_judged_by_the_state_that_is_stored_before_it, bytes_changed_in_the_content_break_its_hash_and_its_signature)

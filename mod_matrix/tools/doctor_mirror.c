@@ -165,8 +165,6 @@ static void differs_member(mx_doctor_room_t *room, const mx_doctor_member_t *mus
     const char *user = room->report->found[MX_DOCTOR_MEMBER] < MX_DOCTOR_SHOWN_MAX ? user_of(room, (must ? must : is)->user_nid) : "";
     if (!is)
         ADD(MEMBER, "member has no row of %s, who should be there with membership %s.", user, mx_membership_name(must->membership));
-    else if (!must && is->membership == MX_MEMBERSHIP_LEAVE)
-        return;                      /* state resolution took the membership out of the state: whoever had it is told as one who left */
     else if (!must)
         ADD(MEMBER, "member has a row of %s, of whom the current state says nothing.", user);
     else if (must->membership != is->membership)
@@ -176,8 +174,21 @@ static void differs_member(mx_doctor_room_t *room, const mx_doctor_member_t *mus
         ADD(MEMBER, "member names another event for %s than the current state.", user);
     else if (must->local != is->local)
         ADD(MEMBER, "member says that %s is %s this server, which is wrong.", user, is->local ? "of" : "not of");
-    else if (is->stream < must->nid)
+    else
         ADD(MEMBER, "member says that the membership of %s was known before its event was.", user);
+}
+
+static int member_is_right(const mx_doctor_member_t *must, const mx_doctor_member_t *is)
+{
+    if (!must || !is)        /* whose membership state resolution took out of the state is told as one who left */
+        return !must && is->membership == MX_MEMBERSHIP_LEAVE;
+    return must->membership == is->membership && must->nid == is->nid && must->local == is->local && is->stream >= must->nid;
+}
+
+static void compare_member(mx_doctor_room_t *room, const mx_doctor_member_t *must, const mx_doctor_member_t *is)
+{
+    if (!member_is_right(must, is))
+        differs_member(room, must, is);
 }
 
 static apr_status_t check_members(mx_doctor_room_t *room, const mx_doctor_mirrors_t *must)
@@ -189,7 +200,7 @@ static apr_status_t check_members(mx_doctor_room_t *room, const mx_doctor_mirror
         return rv;
     while (i < must->nmembers || k < n) {
         int order = i == must->nmembers ? 1 : k == n ? -1 : member_cmp(&must->members[i], &is[k]);
-        differs_member(room, order <= 0 ? &must->members[i] : NULL, order >= 0 ? &is[k] : NULL);
+        compare_member(room, order <= 0 ? &must->members[i] : NULL, order >= 0 ? &is[k] : NULL);
         i += order <= 0;
         k += order >= 0;
     }

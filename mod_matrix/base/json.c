@@ -332,6 +332,20 @@ int mx_json_next(const mx_json_t *obj, void **it, const char **pkey, mx_json_t *
     return 1;
 }
 
+int mx_json_next_slice(const mx_json_t *obj, void **it, mx_slice_t *pkey, mx_json_t **pval)
+{
+    const char *key;
+    if (!mx_json_next(obj, it, &key, pval))
+        return 0;
+    *pkey = (mx_slice_t){ key, json_object_iter_key_len(*it) };
+    return 1;
+}
+
+mx_json_t *mx_json_get_slice(const mx_json_t *j, mx_slice_t key)
+{
+    return json_object_getn(j, key.p, key.len);
+}
+
 mx_json_t *mx_json_new_object(apr_pool_t *pool)
 {
     return json_own(pool, json_object());
@@ -371,6 +385,17 @@ static json_t *copy_value(const json_t *j)
 mx_json_t *mx_json_copy(apr_pool_t *pool, const mx_json_t *j)
 {
     return json_own(pool, copy_value(j));
+}
+
+mx_json_t *mx_json_copy_object(apr_pool_t *pool, const mx_json_t *obj)
+{
+    json_t *copy = must(json_object());     /* json_copy() cuts keys at U+0000 */
+    mx_slice_t key;
+    mx_json_t *val;
+    void *it = NULL;
+    while (mx_json_next_slice(obj, &it, &key, &val))
+        json_object_setn_nocheck(copy, key.p, key.len, val);
+    return json_own(pool, copy);
 }
 
 void mx_json_set(mx_json_t *obj, const char *key, mx_json_t *val)

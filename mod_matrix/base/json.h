@@ -60,6 +60,10 @@ int mx_json_has_str(const mx_json_t *j, const char *text);
 
 /** Walks an object: `void *it = NULL; while (mx_json_next(obj, &it, &key, &val)) ...`; key order is insertion order. */
 int mx_json_next(const mx_json_t *obj, void **it, const char **pkey, mx_json_t **pval);
+/** The same with whole keys: the other form shows a key up to its first U+0000. Whoever decides by keys of others takes this one. */
+int mx_json_next_slice(const mx_json_t *obj, void **it, mx_slice_t *pkey, mx_json_t **pval);
+/** The member of that very key, U+0000 in it or not; NULL. */
+mx_json_t *mx_json_get_slice(const mx_json_t *j, mx_slice_t key);
 
 /* Makers: the result belongs to `pool`. */
 mx_json_t *mx_json_new_object(apr_pool_t *pool);
@@ -67,6 +71,8 @@ mx_json_t *mx_json_new_array(apr_pool_t *pool);
 mx_json_t *mx_json_new_str(apr_pool_t *pool, const char *s);    /* must be UTF-8 */
 /** A deep copy that belongs to `pool` and shares nothing. */
 mx_json_t *mx_json_copy(apr_pool_t *pool, const mx_json_t *j);
+/** Another object with the same members. */
+mx_json_t *mx_json_copy_object(apr_pool_t *pool, const mx_json_t *obj);
 
 void mx_json_set(mx_json_t *obj, const char *key, mx_json_t *val);          /* replaces; a NULL val is ignored */
 void mx_json_set_str(mx_json_t *obj, const char *key, const char *s);       /* a NULL s is ignored */

@@ -49,17 +49,17 @@ static const mx_error_t *check_integers(const mx_auth_check_t *c, const mx_json_
 /** Rule 9.3 and, from version 12 on, 10.4. */
 static const mx_error_t *check_users(const mx_auth_check_t *c, const mx_json_t *users)
 {
-    const char *user;
+    mx_slice_t user;
     mx_json_t *val;
     void *it = NULL;
     if (!users)
         return NULL;
     if (!all_values_are_levels(c, users))
         return mx_auth_refuse(c, "`users` is no object of integers.");
-    while (mx_json_next(users, &it, &user, &val)) {
-        if (!mx_ident_is_user_id(user))
+    while (mx_json_next_slice(users, &it, &user, &val)) {
+        if (strlen(user.p) != user.len || !mx_ident_is_user_id(user.p))
             return mx_auth_refuse(c, "`users` holds a key that is no user id.");
-        if (c->event->version->privileged_creators && mx_power_is_creator(c->create, user))
+        if (c->event->version->privileged_creators && mx_power_is_creator(c->create, user.p))
             return mx_auth_refuse(c, "`users` names a creator of the room, whose level cannot be set.");
     }
     return NULL;
@@ -80,44 +80,44 @@ static int altered(alteration_t *a, const mx_auth_check_t *c, const mx_json_t *b
     return a->has_before != a->has_after || (a->has_before && a->before != a->after);
 }
 
-static const mx_error_t *check_entry(const mx_auth_check_t *c, const char *name, const mx_json_t *before, const mx_json_t *after)
+static const mx_error_t *check_entry(const mx_auth_check_t *c, mx_slice_t key, const mx_json_t *before, const mx_json_t *after)
 {
     alteration_t a;
     if (!altered(&a, c, before, after))
         return NULL;
     if (a.has_before && a.before > c->sender_power)
-        return mx_auth_refuse(c, "The power level of `%s` is above the sender's.", name);
+        return mx_auth_refuse(c, "The power level of `%s` is above the sender's.", key.p);
     if (a.has_after && a.after > c->sender_power)
-        return mx_auth_refuse(c, "The new power level of `%s` is above the sender's.", name);
+        return mx_auth_refuse(c, "The new power level of `%s` is above the sender's.", key.p);
     return NULL;
 }
 
-static const mx_error_t *check_user(const mx_auth_check_t *c, const char *user, const mx_json_t *before, const mx_json_t *after)
+static const mx_error_t *check_user(const mx_auth_check_t *c, mx_slice_t user, const mx_json_t *before, const mx_json_t *after)
 {
     alteration_t a;
     if (!altered(&a, c, before, after))
         return NULL;
-    if (a.has_before && a.before >= c->sender_power && strcmp(user, c->event->sender) != 0)
-        return mx_auth_refuse(c, "The power level of %s is not below the sender's.", user);
+    if (a.has_before && a.before >= c->sender_power && !mx_slice_is(user, c->event->sender))
+        return mx_auth_refuse(c, "The power level of %s is not below the sender's.", user.p);
     if (a.has_after && a.after > c->sender_power)
-        return mx_auth_refuse(c, "The new power level of %s is above the sender's.", user);
+        return mx_auth_refuse(c, "The new power level of %s is above the sender's.", user.p);
     return NULL;
 }
 
-typedef const mx_error_t *entry_fn(const mx_auth_check_t *c, const char *key, const mx_json_t *before, const mx_json_t *after);
+typedef const mx_error_t *entry_fn(const mx_auth_check_t *c, mx_slice_t key, const mx_json_t *before, const mx_json_t *after);
 
 /** Every key of either map. */
 static const mx_error_t *check_map(const mx_auth_check_t *c, const mx_json_t *before, const mx_json_t *after, entry_fn *check)
 {
     const mx_error_t *err = NULL;
-    const char *key;
+    mx_slice_t key;
     mx_json_t *val;
     void *it = NULL;
-    while (!err && mx_json_next(before, &it, &key, &val))
-        err = check(c, key, val, mx_json_get(after, key));
+    while (!err && mx_json_next_slice(before, &it, &key, &val))
+        err = check(c, key, val, mx_json_get_slice(after, key));
     it = NULL;
-    while (!err && mx_json_next(after, &it, &key, &val)) {
-        if (!mx_json_get(before, key))
+    while (!err && mx_json_next_slice(after, &it, &key, &val)) {
+        if (!mx_json_get_slice(before, key))
             err = check(c, key, NULL, val);
     }
     return err;
@@ -135,7 +135,7 @@ const mx_error_t *mx_auth_rule_power_levels(const mx_auth_check_t *c)
         return err;
     before = mx_event_content(current);
     for (i = 0; !err && i < NLEVELS; i++)
-        err = check_entry(c, level_keys[i], mx_json_get(before, level_keys[i]), mx_json_get(after, level_keys[i]));
+        err = check_entry(c, mx_slice_str(level_keys[i]), mx_json_get(before, level_keys[i]), mx_json_get(after, level_keys[i]));
     if (!err)
         err = check_map(c, mx_json_get(before, "events"), mx_json_get(after, "events"), check_entry);
     if (!err && c->event->version->limit_notifications_power)

@@ -48,14 +48,10 @@ char *mx_signing_key_generate(apr_pool_t *pool)
 /** Canonical text of the object without `signatures` and `unsigned`. */
 static mx_slice_t signed_text(const mx_json_t *obj, apr_pool_t *pool)
 {
-    mx_json_t *bare = mx_json_new_object(pool), *val;
+    mx_json_t *bare = mx_json_copy_object(pool, obj);
     mx_buf_t *buf = mx_buf_create(pool);
-    const char *key;
-    void *it = NULL;
-    while (mx_json_next(obj, &it, &key, &val)) {
-        if (strcmp(key, "signatures") != 0 && strcmp(key, "unsigned") != 0)
-            mx_json_set(bare, key, val);
-    }
+    mx_json_del(bare, "signatures");
+    mx_json_del(bare, "unsigned");
     mx_json_write_canonical(buf, bare);
     return mx_buf_slice(buf);
 }

@@ -65,6 +65,17 @@ START_TEST(spec_json_signing_examples_hold)
 }
 END_TEST
 
+START_TEST(a_signature_covers_keys_behind_u0000)
+{
+    mx_signing_key_t key = vector_key();
+    mx_json_t *obj = unit_json("{\"a\":1,\"unsigned\\u0000x\":1}"), *more = unit_json("{\"a\":1,\"unsigned\\u0000x\":2}");
+    mx_sign_json(obj, "domain", &key, pool);
+    ck_assert_int_eq(mx_sign_verify_json(obj, "domain", "ed25519:1", key.key.public, pool), 1);
+    mx_json_set(more, "signatures", mx_json_get(obj, "signatures"));
+    ck_assert_int_eq(mx_sign_verify_json(more, "domain", "ed25519:1", key.key.public, pool), 0);
+}
+END_TEST
+
 /** An event of the vectors: incomplete, so it is made by hand around its text. */
 static mx_event_t *vector_event(const char *text)
 {
@@ -586,7 +597,7 @@ START_TEST(room_versions_are_found_by_name_and_number)
 }
 END_TEST
 
-UNIT_MAIN("core_event", spec_json_signing_examples_hold, spec_event_signing_examples_hold,
+UNIT_MAIN("core_event", spec_json_signing_examples_hold, a_signature_covers_keys_behind_u0000, spec_event_signing_examples_hold,
           built_events_are_canonical_and_read_back_the_same,
           signing_does_not_change_the_id_and_a_second_signature_joins_the_first, a_redacted_event_keeps_its_id,
           redaction_leaves_nothing_of_a_content_that_is_no_object,

@@ -14,8 +14,9 @@ from history import Disturber, check, check_state, finish, start
 
 SECONDS = float(os.environ.get("MX_HISTORY_SECONDS", "30"))
 SEED = int(os.environ.get("MX_HISTORY_SEED") or time.time_ns() % 1_000_000)
-# A 503 meanwhile is an honest answer. AH00046: httpd tells its children to end by one byte each in a pipe, and after kill -9
-# among graceful restarts it can be one byte short: the child still reads the pipe, in service, and is killed by its parent.
+# A 503 meanwhile is an honest answer. AH00046 is httpd's own: its event MPM tells children to end by one byte each in a pipe that all
+# generations share, and after kill -9 among graceful restarts there can be a byte too few. Seven children that were killed so were looked
+# at with gdb: each was in service, its main thread in ap_mpm_podx_check(), in read() of that pipe; SIGTERM only interrupts that.
 NOISE = ("MX02", "MX03", "MX05", "dbd:error", "exit signal Killed", "AH00052", "AH00288", "AH00046")
 
 

@@ -10,21 +10,20 @@
 
 #include <stdlib.h>
 
-#define DAGS_SHARE 8                  /* of MatrixCacheSize: one in so many bytes */
-#define EVENTS_SHARE 16
-#define RESULTS_SHARE 64
 #define EVENTS_OF_ROOM_SHARE 4        /* of the cache of events, or of one of its shards: one room's part */
 #define RESULT_BYTES 128              /* of an entry without its changes, roughly */
 #define RESULT_CHANGES_MAX 1024       /* a result with more is not kept in the child */
 
 apr_status_t mx_room_resolve_init(struct mx_room_state_t *state, mx_server_t *server)
 {
-    apr_size_t bytes = (apr_size_t)server->settings->cache_bytes;
+    const mx_settings_t *settings = server->settings;
     struct mx_room_resolver_t *resolver = apr_pcalloc(server->pool, sizeof(*resolver));
-    resolver->dags = mx_cache_create("auth DAGs", bytes / DAGS_SHARE, mx_room_auth_dag_destroy, server->pool);
-    resolver->events = mx_cache_create("auth events", bytes / EVENTS_SHARE, mx_room_auth_event_destroy, server->pool);
-    resolver->results = mx_cache_create("resolutions", bytes / RESULTS_SHARE, mx_cache_value_destroy, server->pool);
-    resolver->events_max = bytes / EVENTS_SHARE;
+    resolver->events_max = mx_settings_cache_bytes(settings, MX_CACHE_AUTH_EVENTS);
+    resolver->dags = mx_cache_create("auth DAGs", mx_settings_cache_bytes(settings, MX_CACHE_AUTH_DAGS),
+                                     mx_room_auth_dag_destroy, server->pool);
+    resolver->events = mx_cache_create("auth events", resolver->events_max, mx_room_auth_event_destroy, server->pool);
+    resolver->results = mx_cache_create("resolutions", mx_settings_cache_bytes(settings, MX_CACHE_RESOLUTIONS),
+                                        mx_cache_value_destroy, server->pool);
     state->resolver = resolver;
     return APR_SUCCESS;
 }

@@ -4,14 +4,12 @@
 
 #include "store/state.h"
 
-#define STATES_SHARE 8       /* of MatrixCacheSize */
-
 apr_status_t mx_server_init(mx_server_t *server)
 {
     mx_server_state_t *state = apr_pcalloc(server->pool, sizeof(*state));
-    mx_server_intern_create(state, server->settings->cache_bytes, server->pool);
+    mx_server_intern_create(state, server->settings, server->pool);
     if (server->store)
-        mx_store_state_cache_create(server->store, (apr_size_t)server->settings->cache_bytes / STATES_SHARE, server->pool);
+        mx_store_state_cache_create(server->store, mx_settings_cache_bytes(server->settings, MX_CACHE_STATES), server->pool);
     server->state = state;
     return APR_SUCCESS;
 }

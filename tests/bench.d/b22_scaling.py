@@ -8,7 +8,7 @@ import os
 import statistics
 import subprocess
 
-from common import BUILD, WORK, People, Server, driver, note, parallel, row, run, send_line, sync_line
+from common import BUILD, WORK, People, Server, driver, note, parallel, quickstart, row, run, send_line, sync_line
 
 TIMES = 100
 ROOMS, MEMBERS = 10, 10                  # of the small one, and of each room
@@ -22,6 +22,8 @@ class Scaled:
 
     def __init__(self, name, rooms, events):
         self.server = Server(WORK / f"scale-{name}")
+        quickstart("reset", folder=self.server.folder)       # what an earlier run left
+        self.server.restart()
         self.people = People(self.server, ROOMS)
         self.token = self.people.token
         self.fill(rooms, events // rooms - MEMBERS - 4)
@@ -29,14 +31,10 @@ class Scaled:
         self.crowd = self.server.create_room(self.token, {"preset": "public_chat"})
         parallel(lambda m: self.server.call("POST", f"/_matrix/client/v3/join/{self.crowd}", {}, m["access_token"]), self.members)
         self.server.sql("vacuum analyze")
-        self.server.sql("checkpoint") if self.is_superuser() else None
         self.figures = {}
         note("  " + name + ": " + self.server.sql(
             "select (select count(*) from room) || ' rooms, ' || (select count(*) from account) || ' users, '"
             " || (select count(*) from event) || ' events, ' || pg_size_pretty(pg_database_size(current_database()))"))
-
-    def is_superuser(self):
-        return self.server.sql("select rolsuper or pg_has_role('pg_checkpoint', 'usage') from pg_roles where rolname = current_user") == "t"
 
     def fill(self, rooms, messages):
         """By two processes; the members become accounts."""

@@ -64,11 +64,17 @@ create function snapshot_collect_next(p_limit int4, out room int8, out done bool
 begin
     select s.room_nid into room from snapshot_sweep s order by s.room_nid limit 1;
     if room is null then
-        delete from snapshot_waste where room_nid = (select w.room_nid from snapshot_waste w where w.due <= now()
-            order by w.due limit 1 for update skip locked) returning room_nid into room;
-    end if;
-    if room is null then
-        return;
+        select w.room_nid into room from snapshot_waste w where w.due <= now() order by w.due limit 1;
+        if room is null then
+            return;
+        end if;
+        perform from room r where r.room_nid = room for no key update;      -- before the note, as whoever writes one does
+        delete from snapshot_waste w where w.room_nid = room;
+        if not found then        -- another has begun it meanwhile
+            done := false;
+            removed := 0;
+            return;
+        end if;
     end if;
     select c.done, c.removed into done, removed from snapshot_collect(room, p_limit) c;
     if done then         -- results that are remembered and are no more

@@ -78,10 +78,12 @@ static void *APR_THREAD_FUNC collector(apr_thread_t *t, void *baton)
 {
     mx_store_t *own = baton;
     apr_pool_t *p;
-    int done, removed;
+    apr_int64_t room_nid;
+    int i, done, removed;
     apr_pool_create(&p, NULL);
-    while (!__atomic_load_n(&stop, __ATOMIC_ACQUIRE)) {
-        apr_status_t rv = mx_store_state_collect(&done, &removed, own, 1, STEP_ROWS, p);
+    for (i = 0; !__atomic_load_n(&stop, __ATOMIC_ACQUIRE); i++) {
+        apr_status_t rv = i % 2 ? mx_store_state_collect(&done, &removed, own, 1, STEP_ROWS, p)
+                                : mx_store_state_collect_next(&room_nid, &removed, own, STEP_ROWS, p);
         ck_assert(rv == APR_SUCCESS || rv == MX_STORE_RETRY || rv == MX_STORE_DUPLICATE);
         apr_pool_clear(p);
     }

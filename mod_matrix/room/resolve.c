@@ -82,13 +82,13 @@ static int recall_stored(mx_room_resolved_t *out, mx_server_t *server, apr_int64
 {
     apr_int64_t snap;
     mx_state_item_t *changes;
-    int nchanges, size;
+    int nchanges, whole;
     if (mx_store_resolve_recall(&snap, server->store, room_nid, snaps, n, pool) != APR_SUCCESS)
         return 0;
     if (mx_store_state_diff(&changes, &nchanges, server->store, snaps[n - 1], snap, pool) != APR_SUCCESS)
         return 0;
-    /* Gone meanwhile, it would have looked like the empty state. */
-    if (mx_store_resolve_sizes(&size, server->store, room_nid, &snap, 1, pool) != APR_SUCCESS || size < 0)
+    /* Gone meanwhile, in whole or in part, it would have looked like another state. */
+    if (mx_store_resolve_is_whole(&whole, server->store, room_nid, snap, pool) != APR_SUCCESS || !whole)
         return 0;
     *out = (mx_room_resolved_t){ snaps[n - 1], changes, nchanges };
     return 1;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A homeserver in a child: its start, what store's failures mean to clients, the news that the stream moved. */
+#include "server/runner.h"
 #include "server/server_private.h"
 
 #include "store/state.h"
@@ -36,4 +37,5 @@ void mx_server_stream_moved(mx_server_t *server)
         server->state->on_stream_moved(server);
     if (server->poke_others)
         server->poke_others(server->poke_baton);
+    mx_runner_stream_moved(server);
 }

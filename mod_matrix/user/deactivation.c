@@ -44,6 +44,7 @@ const mx_error_t *mx_user_deactivate(mx_server_t *server, mx_uia_t *uia, int era
     if (rv == MX_STORE_NONE) return mx_user_uia_used_up(pool);
     if (rv) return mx_server_store_error(rv, "deactivating an account", pool);
     mx_user_token_moved(server, mx_user_uia_user_nid(uia), epoch);
+    mx_server_stream_moved(server);
     /* and what another device joined meanwhile; nobody is left who could try again */
     err = mx_room_member_leave_all(server, user_id, pool);
     if (err)

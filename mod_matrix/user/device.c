@@ -79,6 +79,11 @@ const mx_error_t *mx_user_device_delete(mx_server_t *server, mx_uia_t *uia, cons
     return err ? err : delete_devices(server, mx_user_uia_user_nid(uia), uia, device_ids, n, pool);
 }
 
+const mx_error_t *mx_user_device_drop(mx_server_t *server, apr_int64_t user_nid, const char *device_id, apr_pool_t *pool)
+{
+    return delete_devices(server, user_nid, NULL, &device_id, 1, pool);
+}
+
 const mx_error_t *mx_user_device_logout(mx_server_t *server, const mx_who_t *who, apr_pool_t *pool)
 {
     return delete_devices(server, who->user_nid, NULL, &who->device_id, 1, pool);

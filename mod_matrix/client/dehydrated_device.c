@@ -81,7 +81,8 @@ static const mx_error_t *reply_events(mx_reply_t *reply, mx_req_t *req, const ch
     if (!err) err = mx_sync_position(&upto, req->server, req->pool);
     if (!limit) limit = 1;
     if (!err)
-        err = mx_user_dehydrated_messages(&rows, &n, req->server, req->who, mx_param_path(req, "device_id"), after, upto, limit + 1, req->pool);
+        err = mx_user_dehydrated_messages(&rows, &n, req->server, req->who, mx_param_path(req, "device_id"), after, upto, limit + 1,
+                                          req->pool);
     if (err) return err;
     more = n > limit;
     if (more) n = limit;

@@ -23,7 +23,8 @@ typedef struct mx_key_signatures_t {
     int n;
 } mx_key_signatures_t;
 
-/** Locks the device's row, so that its uploads come one after the other, and reads its identity keys (p NULL: none). MX_STORE_NONE: gone. */
+/** Locks the device's row, so that its uploads come one after the other, and reads its identity keys (p NULL: none).
+    MX_STORE_NONE: gone. */
 apr_status_t mx_store_device_keys_lock(mx_slice_t *pbody, mx_conn_t *conn, apr_int64_t device_nid, apr_pool_t *pool);
 /** Sets the identity keys; with `forget`, one-time and fallback keys, which belong to the old ones, go. */
 apr_status_t mx_store_device_keys_set(mx_conn_t *conn, apr_int64_t device_nid, mx_slice_t body, int forget, apr_pool_t *pool);

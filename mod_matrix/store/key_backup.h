@@ -29,7 +29,8 @@ typedef struct mx_backup_keys_t {
     mx_slice_t *data;
     int n;
 } mx_backup_keys_t;
-/** Stores those that are better than what is there (CS-API: server-side key backups, backup key replacement). Nothing is stored if `version`
+/** Stores those that are better than what is there (CS-API: server-side key backups, backup key replacement). Nothing is stored
+    if `version`
     is not the latest: out->version says which is. MX_STORE_NONE: there is no backup. */
 apr_status_t mx_store_backup_put(mx_backup_version_t *out, mx_store_t *store, apr_int64_t user_nid, apr_int64_t version,
                                  const mx_backup_keys_t *keys, apr_pool_t *pool);

@@ -23,7 +23,8 @@ apr_status_t mx_store_key_query_devices(mx_queried_key_t **pout, int *pn, mx_con
 /** Cross-signing keys; user-signing keys only of `viewer_nid`. */
 apr_status_t mx_store_key_query_cross(mx_queried_key_t **pout, int *pn, mx_conn_t *conn, const char *const *users, int n,
                                       apr_int64_t viewer_nid, apr_pool_t *pool);
-/** Signatures by the keys' owners and by the viewer, in the order of user, key, signer. CS-API: cross-signing, key and signature security. */
+/** Signatures by the keys' owners and by the viewer, in the order of user, key, signer. CS-API: cross-signing, key and signature
+    security. */
 apr_status_t mx_store_key_query_signatures(mx_queried_signature_t **pout, int *pn, mx_conn_t *conn, const char *const *users, int n,
                                            apr_int64_t viewer_nid, apr_pool_t *pool);
 

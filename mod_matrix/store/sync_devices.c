@@ -103,7 +103,8 @@ static apr_status_t read_users(const char ***pout, int *pn, mx_conn_t *conn, mx_
     return APR_SUCCESS;
 }
 
-apr_status_t mx_store_sync_devices_changed(const char ***pout, int *pn, mx_conn_t *conn, const mx_sync_device_span_t *span, apr_pool_t *pool)
+apr_status_t mx_store_sync_devices_changed(const char ***pout, int *pn, mx_conn_t *conn, const mx_sync_device_span_t *span,
+                                           apr_pool_t *pool)
 {
     return read_users(pout, pn, conn, &sync_devices_changed, span, span->entered, span->nentered, pool);
 }

@@ -43,7 +43,8 @@ typedef struct mx_sync_device_span_t {
     int nentered, nstayed, nleft;
 } mx_sync_device_span_t;
 /** Users whose keys changed, and those of the rooms that the reader entered. */
-apr_status_t mx_store_sync_devices_changed(const char ***pout, int *pn, mx_conn_t *conn, const mx_sync_device_span_t *span, apr_pool_t *pool);
+apr_status_t mx_store_sync_devices_changed(const char ***pout, int *pn, mx_conn_t *conn, const mx_sync_device_span_t *span,
+                                           apr_pool_t *pool);
 /** Member events of the span, of users who are joined now to a room where the reader stayed. */
 typedef struct mx_sync_joined_row_t {
     const char *user_id;

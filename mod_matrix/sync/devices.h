@@ -16,7 +16,8 @@
 
 /** Acknowledges what the client's token says it has, and learns what is not known of its device: nothing to do for most requests. */
 const mx_error_t *mx_sync_devices_settle(mx_server_t *server, const mx_sync_ask_t *ask, apr_pool_t *pool);
-/** The two members of an answer about the device's own keys, without braces, as the ring's head has them; p NULL: not known. Under the lock. */
+/** The two members of an answer about the device's own keys, without braces, as the ring's head has them; p NULL: not known.
+    Under the lock. */
 mx_slice_t mx_sync_devices_stock_locked(mx_sync_state_t *state, apr_int64_t device_nid, apr_pool_t *pool);
 /** The same from the database, with all that happened up to now. *pmoved: it changed after ask->since. */
 const mx_error_t *mx_sync_devices_stock(mx_slice_t *pstock, int *pmoved, mx_server_t *server, const mx_sync_ask_t *ask, apr_pool_t *pool);

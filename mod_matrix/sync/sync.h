@@ -49,7 +49,8 @@ typedef struct mx_sync_answer_t {
 /** Everything in (since, position] that concerns the user and passes the filter. CS-API: GET /sync. */
 const mx_error_t *mx_sync_answer(mx_sync_answer_t *out, mx_server_t *server, const mx_sync_ask_t *ask, apr_pool_t *pool);
 /** An answer that tells nothing but where to go on, and what is left of the device's keys. */
-const mx_error_t *mx_sync_answer_nothing(mx_buf_t **pbody, mx_server_t *server, const mx_who_t *who, apr_int64_t position, apr_pool_t *pool);
+const mx_error_t *mx_sync_answer_nothing(mx_buf_t **pbody, mx_server_t *server, const mx_who_t *who, apr_int64_t position,
+                                         apr_pool_t *pool);
 /** Writes {"changed":[…],"left":[…]} since `from`. CS-API: GET /keys/changes. M_INVALID_PARAM for a `to` that is before. */
 const mx_error_t *mx_sync_device_lists_between(mx_json_writer_t *w, mx_server_t *server, const mx_who_t *who, apr_int64_t from,
                                                apr_int64_t to, apr_pool_t *pool);

@@ -22,7 +22,8 @@ typedef struct upload_t {
     mx_key_signatures_t signatures[MX_CROSS_USAGES];
 } upload_t;
 
-int mx_user_cross_signing_verify(const mx_json_t *obj, const char *user_id, const char *signer_key, const char *public_key, apr_pool_t *pool)
+int mx_user_cross_signing_verify(const mx_json_t *obj, const char *user_id, const char *signer_key, const char *public_key,
+                                 apr_pool_t *pool)
 {
     unsigned char *raw;
     apr_size_t len;
@@ -121,7 +122,8 @@ static const mx_error_t *check_master_signature(upload_t *up, int usage, const c
 }
 
 /* The master key may be signed by the user's devices. Signatures by what we do not know are not kept. */
-static const mx_error_t *check_device_signatures(upload_t *up, const mx_who_t *who, const mx_signable_key_t *devices, int n, apr_pool_t *pool)
+static const mx_error_t *check_device_signatures(upload_t *up, const mx_who_t *who, const mx_signable_key_t *devices, int n,
+                                                 apr_pool_t *pool)
 {
     mx_key_signatures_t *list = &up->signatures[MX_CROSS_MASTER];
     int kept = 0;
@@ -141,7 +143,8 @@ static const mx_error_t *check_device_signatures(upload_t *up, const mx_who_t *w
     return NULL;
 }
 
-static apr_status_t signing_devices(mx_signable_key_t **pout, int *pn, mx_conn_t *conn, const upload_t *up, const mx_who_t *who, apr_pool_t *pool)
+static apr_status_t signing_devices(mx_signable_key_t **pout, int *pn, mx_conn_t *conn, const upload_t *up, const mx_who_t *who,
+                                    apr_pool_t *pool)
 {
     const mx_key_signatures_t *list = &up->signatures[MX_CROSS_MASTER];
     const char **users = apr_palloc(pool, sizeof(char *) * (apr_size_t)(list->n + 1));

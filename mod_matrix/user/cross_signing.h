@@ -20,7 +20,8 @@ const mx_error_t *mx_user_cross_signing_sign(mx_json_t **pfailures, mx_server_t 
                                              apr_pool_t *pool);
 
 /** 1 if `obj` carries a good signature of `user_id` by "ed25519:<name>", whose public key is in unpadded base64. */
-int mx_user_cross_signing_verify(const mx_json_t *obj, const char *user_id, const char *signer_key, const char *public_key, apr_pool_t *pool);
+int mx_user_cross_signing_verify(const mx_json_t *obj, const char *user_id, const char *signer_key, const char *public_key,
+                                 apr_pool_t *pool);
 /** The public Ed25519 key of a device's stored identity keys; NULL: it has none. */
 const char *mx_user_cross_signing_device_key(mx_slice_t body, const char *device_id, apr_pool_t *pool);
 

@@ -37,7 +37,8 @@ static const mx_error_t *read_device(device_t *out, const mx_json_t *body, const
     const mx_error_t *err = read_name(out, body, pool);
 
     if (err) return err;
-    if (!data || !mx_json_get(body, "device_keys")) return mx_error_make(pool, MX_E_MISSING_PARAM, "device_data and device_keys are both needed.");
+    if (!data || !mx_json_get(body, "device_keys")) return mx_error_make(pool, MX_E_MISSING_PARAM,
+                                                                         "device_data and device_keys are both needed.");
     if (!mx_json_is(data, MX_JSON_OBJECT) || !mx_json_get_str(data, "algorithm"))
         return mx_error_make(pool, MX_E_BAD_JSON, "device_data must be an object with the string algorithm.");
     mx_json_write(text, data);
@@ -45,7 +46,8 @@ static const mx_error_t *read_device(device_t *out, const mx_json_t *body, const
     return mx_user_device_keys_read(&out->keys, body, who->user_id, out->device_id, pool);
 }
 
-static const mx_error_t *store_once(mx_server_t *server, mx_conn_t *conn, const mx_who_t *who, device_t *device, apr_time_t now, apr_pool_t *pool)
+static const mx_error_t *store_once(mx_server_t *server, mx_conn_t *conn, const mx_who_t *who, device_t *device, apr_time_t now,
+                                    apr_pool_t *pool)
 {
     apr_int64_t device_nid = 0;
     const mx_error_t *err;

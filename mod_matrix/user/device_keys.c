@@ -57,7 +57,8 @@ static const mx_error_t *check_keys(const mx_json_t *keys, const char *device_id
     return NULL;
 }
 
-const mx_error_t *mx_user_device_keys_signatures(mx_key_signatures_t *list, const mx_json_t *signatures, const char *signer, apr_pool_t *pool)
+const mx_error_t *mx_user_device_keys_signatures(mx_key_signatures_t *list, const mx_json_t *signatures, const char *signer,
+                                                 apr_pool_t *pool)
 {
     const mx_json_t *made = mx_json_get(signatures, signer);
     apr_size_t max = mx_json_len(made) + 1;
@@ -232,7 +233,8 @@ static const mx_error_t *check_stock(const mx_key_stock_t *stock, const mx_serve
 
     for (int i = 0; i < stock->n; i++) all += stock->counts[i];
     if (all <= server->settings->max_one_time_keys) return NULL;
-    return mx_error_make(pool, MX_E_TOO_LARGE, "A device may have at most %d one-time keys here.", (int)server->settings->max_one_time_keys);
+    return mx_error_make(pool, MX_E_TOO_LARGE, "A device may have at most %d one-time keys here.",
+                         (int)server->settings->max_one_time_keys);
 }
 
 static const mx_error_t *upload_once(mx_key_stock_t *pstock, mx_server_t *server, mx_conn_t *conn, const mx_who_t *who,

@@ -21,7 +21,8 @@ typedef struct mx_key_upload_t {
     mx_key_list_t one_time, fallback;
 } mx_key_upload_t;
 
-/** Checks device_keys, one_time_keys and fallback_keys of a request for that device; each may be NULL. M_BAD_JSON, M_INVALID_PARAM, M_TOO_LARGE. */
+/** Checks device_keys, one_time_keys and fallback_keys of a request for that device; each may be NULL. M_BAD_JSON,
+    M_INVALID_PARAM, M_TOO_LARGE. */
 const mx_error_t *mx_user_device_keys_read(mx_key_upload_t *out, const mx_json_t *request, const char *user_id, const char *device_id,
                                            apr_pool_t *pool);
 /** Stores it inside the caller's transaction: M_INVALID_PARAM for a one-time key that was uploaded before with other content. */
@@ -34,6 +35,7 @@ const mx_error_t *mx_user_device_keys_upload(mx_key_stock_t *pstock, mx_server_t
 /** Cuts "<algorithm>:<id>"; 0 if it is none, or a part is too long. */
 int mx_user_device_keys_split(const char **palgorithm, const char **pid, const char *name, apr_pool_t *pool);
 /** The signatures that `signer` made: only well-formed ones are asked for. M_BAD_JSON. `list` keeps its key_id. */
-const mx_error_t *mx_user_device_keys_signatures(mx_key_signatures_t *list, const mx_json_t *signatures, const char *signer, apr_pool_t *pool);
+const mx_error_t *mx_user_device_keys_signatures(mx_key_signatures_t *list, const mx_json_t *signatures, const char *signer,
+                                                 apr_pool_t *pool);
 
 #endif

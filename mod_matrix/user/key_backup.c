@@ -62,7 +62,8 @@ const mx_error_t *mx_user_key_backup_get(mx_backup_version_t *out, mx_server_t *
     apr_int64_t number = 0;
     const mx_error_t *err = version ? mx_user_key_backup_version(&number, version, pool) : NULL;
 
-    return err ? err : mx_user_key_backup_fault(mx_store_backup_get(out, server->store, who->user_nid, number, pool), "reading a key backup", pool);
+    return err ? err : mx_user_key_backup_fault(mx_store_backup_get(out, server->store, who->user_nid, number, pool),
+                                                "reading a key backup", pool);
 }
 
 const mx_error_t *mx_user_key_backup_update(mx_server_t *server, const mx_who_t *who, const char *version, const mx_json_t *body,
@@ -79,7 +80,8 @@ const mx_error_t *mx_user_key_backup_update(mx_server_t *server, const mx_who_t 
     if (named && !mx_str_eq(mx_json_str(named), version))
         return mx_error_make(pool, MX_E_INVALID_PARAM, "The version in the body is not that in the path.");
     if (!mx_str_eq(algorithm, have.algorithm)) return mx_error_make(pool, MX_E_INVALID_PARAM, "The algorithm of a backup cannot change.");
-    return mx_user_key_backup_fault(mx_store_backup_update(server->store, who->user_nid, have.version, auth_data, pool), "changing a key backup",
+    return mx_user_key_backup_fault(mx_store_backup_update(server->store, who->user_nid, have.version, auth_data, pool),
+                                    "changing a key backup",
                                     pool);
 }
 
@@ -88,5 +90,6 @@ const mx_error_t *mx_user_key_backup_delete(mx_server_t *server, const mx_who_t 
     apr_int64_t number = 0;
     const mx_error_t *err = mx_user_key_backup_version(&number, version, pool);
 
-    return err ? err : mx_user_key_backup_fault(mx_store_backup_delete(server->store, who->user_nid, number, pool), "deleting a key backup", pool);
+    return err ? err : mx_user_key_backup_fault(mx_store_backup_delete(server->store, who->user_nid, number, pool),
+                                                "deleting a key backup", pool);
 }

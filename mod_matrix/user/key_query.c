@@ -36,7 +36,8 @@ static const mx_error_t *asked_init(asked_t *asked, mx_server_t *server, const m
     return NULL;
 }
 
-static const mx_error_t *add(asked_t *asked, mx_server_t *server, const char *user, const char *device, const char *algorithm, apr_pool_t *pool)
+static const mx_error_t *add(asked_t *asked, mx_server_t *server, const char *user, const char *device, const char *algorithm,
+                             apr_pool_t *pool)
 {
     if (asked->n == server->settings->max_devices) return too_many(server, pool);
     asked->users[asked->n] = user;
@@ -64,7 +65,8 @@ static const mx_error_t *add_list(asked_t *asked, mx_server_t *server, const cha
 {
     const mx_error_t *err = NULL;
 
-    if (!mx_json_is(list, MX_JSON_ARRAY)) return mx_error_make(pool, MX_E_BAD_JSON, "device_keys must hold a list of device ids for each user.");
+    if (!mx_json_is(list, MX_JSON_ARRAY)) return mx_error_make(pool, MX_E_BAD_JSON,
+                                                               "device_keys must hold a list of device ids for each user.");
     if (!mx_json_len(list)) return add(asked, server, user, NULL, NULL, pool);
     for (apr_size_t i = 0; !err && i < mx_json_len(list); i++) {
         const char *device = mx_json_str(mx_json_at(list, i));
@@ -218,7 +220,8 @@ static void write_cross(mx_json_writer_t *w, const found_t *found, mx_cross_usag
     mx_jw_end_object(w);
 }
 
-const mx_error_t *mx_user_key_query(mx_json_writer_t *w, mx_server_t *server, const mx_who_t *who, const mx_json_t *asked_json, apr_pool_t *pool)
+const mx_error_t *mx_user_key_query(mx_json_writer_t *w, mx_server_t *server, const mx_who_t *who, const mx_json_t *asked_json,
+                                    apr_pool_t *pool)
 {
     asked_t asked;
     found_t found = { 0 };

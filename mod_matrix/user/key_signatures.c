@@ -116,7 +116,8 @@ static const char *signer_of(const signing_t *s, const target_t *target, const c
     if (usage == MX_CROSS_SELF_SIGNING && !key->device_nid) {
         const mx_signable_key_t *device = apr_hash_get(s->keys, place(s->who->user_id, id, s->pool), APR_HASH_KEY_STRING);
 
-        return key->usage == MX_CROSS_MASTER && device && device->device_nid ? mx_user_cross_signing_device_key(device->body, id, s->pool) : NULL;
+        return key->usage == MX_CROSS_MASTER && device && device->device_nid ? mx_user_cross_signing_device_key(device->body, id,
+                                                                                                                s->pool) : NULL;
     }
     if (usage == MX_CROSS_USER_SIGNING && (key->device_nid || key->usage != MX_CROSS_MASTER)) return NULL;
     return mx_str_eq(id, s->own.public_keys[usage]) ? s->own.public_keys[usage] : NULL;

@@ -17,14 +17,16 @@ static const mx_error_t *add(mx_to_device_send_t *send, mx_server_t *server, con
         return mx_error_make(pool, MX_E_TOO_LARGE, "One request may send to at most %d devices.", (int)server->settings->max_devices);
     mx_json_write(text, content);
     if (text->len > (apr_size_t)server->settings->max_to_device)
-        return mx_error_make(pool, MX_E_TOO_LARGE, "The content of a message may have at most %d bytes.", (int)server->settings->max_to_device);
+        return mx_error_make(pool, MX_E_TOO_LARGE, "The content of a message may have at most %d bytes.",
+                             (int)server->settings->max_to_device);
     send->users[send->n] = user;
     send->devices[send->n] = device;
     send->contents[send->n++] = mx_buf_slice(text);
     return NULL;
 }
 
-static const mx_error_t *read_user(mx_to_device_send_t *send, mx_server_t *server, const char *user, const mx_json_t *devices, apr_pool_t *pool)
+static const mx_error_t *read_user(mx_to_device_send_t *send, mx_server_t *server, const char *user, const mx_json_t *devices,
+                                   apr_pool_t *pool)
 {
     const mx_error_t *err = NULL;
     void *it = NULL;

@@ -81,7 +81,8 @@ static bell_t *bell_hang(mx_server_t *at, const mx_who_t *who, const mx_filter_t
     bell_t *bell = apr_pcalloc(pool, sizeof(*bell));
     apr_thread_mutex_create(&bell->lock, APR_THREAD_MUTEX_DEFAULT, pool);
     apr_thread_cond_create(&bell->rung, pool);
-    bell->waiter = (mx_sync_waiter_t){ .server = at, .user_nid = who->user_nid, .device_nid = who->device_nid, .filter = filter, .checked = checked };
+    bell->waiter = (mx_sync_waiter_t){ .server = at, .user_nid = who->user_nid, .device_nid = who->device_nid, .filter = filter,
+                                       .checked = checked };
     mx_sync_waiter_arm(&bell->waiter, ring, bell);
     return bell;
 }

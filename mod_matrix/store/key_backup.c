@@ -38,6 +38,7 @@ MX_STMT(backup_clear, "llss",
         "   and ($3::text is null or k.room_id = $3::text) and ($4::text is null or k.session_id = $4::text) returning 1)"
         " update backup_version b set etag = b.etag + (exists (select from gone))::int4, keys = b.keys - (select count(*) from gone)"
         " from chosen c where b.user_nid = $1::int8 and b.version = c.version returning b.version, b.etag, b.keys");
+MX_STMT(backup_forget, "l", "delete from backup_version where user_nid = $1::int8");
 MX_STMT(backup_each, "llss",
         "select room_id, session_id, first_message, forwarded, verified, session_data from backup_key"
         " where user_nid = $1::int8 and version = $2::int8 and ($3::text is null or room_id = $3::text)"
@@ -79,6 +80,11 @@ apr_status_t mx_store_backup_delete(mx_store_t *store, apr_int64_t user_nid, apr
     apr_status_t rv = mx_store_run(&rows, store, pool, &backup_delete, user_nid, version);
 
     return rv || mx_rows_count(rows) ? rv : MX_STORE_NONE;
+}
+
+apr_status_t mx_store_backup_forget(mx_conn_t *conn, apr_int64_t user_nid, apr_pool_t *pool)
+{
+    return mx_store_query(NULL, conn, pool, &backup_forget, user_nid);
 }
 
 static apr_status_t read_change(mx_backup_version_t *out, const mx_rows_t *rows)

@@ -21,6 +21,9 @@ apr_status_t mx_store_backup_update(mx_store_t *store, apr_int64_t user_nid, apr
 /** The version and its keys. MX_STORE_NONE. */
 apr_status_t mx_store_backup_delete(mx_store_t *store, apr_int64_t user_nid, apr_int64_t version, apr_pool_t *pool);
 
+/** All versions and their keys: the account ends. */
+apr_status_t mx_store_backup_forget(mx_conn_t *conn, apr_int64_t user_nid, apr_pool_t *pool);
+
 /** Sessions as columns of `n` rows. */
 typedef struct mx_backup_keys_t {
     const char **rooms, **sessions;

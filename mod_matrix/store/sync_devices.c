@@ -30,8 +30,10 @@ MX_STMT(sync_device_state, "ll",
     " join skey k on k.skey_nid = s.skey_nid and k.type_nid = (select type_nid from ev_type where type = 'm.room.member')"       \
     " join mxid u on u.mxid = k.state_key join member m on m.room_nid = q.room_nid and m.user_nid = u.user_nid"
 MX_STMT(sync_devices_changed, "lllLL",
-        "select x.mxid from (select c.user_nid from device_change c where c.stream > $2::int8 and c.viewer_nid in (0, $1::int8)"
-        "   and (c.user_nid = $1::int8 or c.viewer_nid <> 0 or " SHARES("c.user_nid") ")"
+        "select x.mxid from (select c.user_nid from device_change c where c.stream > $2::int8 and c.viewer_nid = 0"
+        "   and " SHARES("c.user_nid")
+        " union select c.user_nid from device_change c where c.stream > $2::int8"
+        "   and (c.viewer_nid = $1::int8 or (c.viewer_nid = 0 and c.user_nid = $1::int8))"
         " union select m.user_nid from member m where m.room_nid = any($4::int8[]) and m.membership = 2 and m.user_nid <> $1::int8"
         " ) c join mxid x on x.user_nid = c.user_nid where $3::int8 >= 0 and cardinality($5::int8[]) >= 0 order by 1");
 MX_STMT(sync_devices_joined, "lllLL",

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # CS-API: end-to-end encryption: keys of devices, and what /sync tells of them
 import threading
+import time
 
 import pytest
 from harness import V3, quote
-from key_calls import ALGORITHMS, Device, b64, changed, claim, counts, left, query, upload
+from key_calls import ALGORITHMS, Device, b64, bodies, changed, claim, counts, left, query, to_device, upload
 from room_calls import refuses_strangers
 
 UPLOAD = f"{V3}/keys/upload"
@@ -309,6 +310,41 @@ def test_end_to_end_encryption_035_a_key_upload_is_one_row_however_many_rooms(se
     assert int(server.sql("select count(*) from device_change")[0][0]) == rows + 1
     Device(second).upload(5)
     assert int(server.sql("select count(*) from device_change")[0][0]) == rows + 1
+
+
+def test_end_to_end_encryption_036_a_poll_that_waited_is_told_what_a_later_one_is(make_server):
+    """Answers of the ring and of the database say the same of devices."""
+    server = make_server("--children", "1")
+    user, user2, third = server.register(), server.register(), server.register()
+    room = user.create_room(preset="public_chat")
+    user2.join(room)
+    since, live = user.sync()["next_batch"], []
+
+    def news():
+        Device(user).upload(3, fallback_keys=Device(user).fallback())
+        Device(third).upload()
+        Device(user2).upload(1)
+        to_device(user2, {user.user_id: {"*": {"n": 1}}}, txn="1")
+        claim(user2, {user.user_id: {user.device_id: "signed_curve25519"}})
+        to_device(user2, {user.user_id: {"*": {"n": 2}}}, txn="2")
+    later, at = threading.Timer(0.3, news), since
+    later.start()
+    end = time.monotonic() + 3
+    while time.monotonic() < end:
+        answer = user.sync(at, 1000)
+        live.append(answer)
+        at = answer["next_batch"]
+    later.join()
+    told = [b["n"] for a in live for b in bodies(a)]
+    assert told == [1, 2] and set().union(*map(changed, live)) == {user.user_id, user2.user_id}
+    assert counts(live[-1]) == {"signed_curve25519": 2} and live[-1]["device_unused_fallback_key_types"] == ["signed_curve25519"]
+
+    def device_part(answer):
+        return {k: answer[k] for k in ("device_one_time_keys_count", "device_unused_fallback_key_types")}, changed(answer), left(answer)
+    by_ring = [device_part(user.sync(a["next_batch"])) for a in live]
+    server.quickstart("restart")
+    assert [device_part(user.sync(a["next_batch"])) for a in live] == by_ring
+    assert changed(user.sync(since)) == {user.user_id, user2.user_id}
 
 
 # ---------------------------------------------------------------------- /keys/changes

@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from accounts import with_password
 from harness import V3, quote
 from room_calls import refuses_strangers
 
@@ -176,3 +177,12 @@ def test_key_backup_015_several_clients_write_at_once(make_server):
     kept = user.call("GET", at(version, ROOM))["sessions"]
     assert len(kept) == 121 and user.call("GET", VERSION)["count"] == 121
     assert kept["all"]["first_message_index"] == 1000 - 20 * 19 - 5
+
+
+def test_key_backup_016_the_end_of_an_account_is_the_end_of_its_backups(server, user):
+    version = make(user)
+    user.call("PUT", at(version, ROOM, "s"), session())
+    nid = server.sql(f"select user_nid from mxid where mxid = '{user.user_id}'")[0][0]
+    with_password(user, "POST", f"{V3}/account/deactivate")
+    assert server.sql(f"select count(*) from backup_version where user_nid = {nid}") == [["0"]]
+    assert server.sql(f"select count(*) from backup_key where user_nid = {nid}") == [["0"]]

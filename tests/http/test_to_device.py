@@ -100,6 +100,27 @@ def test_to_device_008_rooms_go_on_while_messages_are_many(user, user2):
     assert bodies(new) == [], "all were acknowledged"
 
 
+def test_to_device_009_a_device_that_begins_with_many_messages(server, user, user2):
+    """The first answer tells of an earlier time then, and the next ones of what came since."""
+    room = user.create_room(preset="public_chat")
+    user2.join(room)
+    told, fresh = [], server.login(user2.user_id)
+    for i in range(130):
+        to_device(user, {user2.user_id: {fresh.device_id: {"n": i}}}, txn=f"t{i}")
+        if i in (20, 110):
+            told.append(user.send(room, str(i)))
+            user.put_state(room, "m.room.topic", {"topic": str(i)})
+    late = user.create_room(preset="public_chat")
+    user2.join(late)
+    first = fresh.sync()
+    assert [b["n"] for b in bodies(first)] == list(range(100)) and late not in first["rooms"]["join"]
+    assert [e["event_id"] for e in first["rooms"]["join"][room]["timeline"]["events"] if e["type"] == "m.room.message"] == told[:1]
+    second = fresh.sync(first["next_batch"])
+    assert [b["n"] for b in bodies(second)] == list(range(100, 130)) and late in second["rooms"]["join"]
+    assert [e["event_id"] for e in second["rooms"]["join"][room]["timeline"]["events"] if e["type"] == "m.room.message"] == told[1:]
+    assert [e["content"]["topic"] for e in second["rooms"]["join"][room]["timeline"]["events"] if "state_key" in e] == ["110"]
+
+
 @pytest.mark.parametrize("body, errcode", [({}, "M_MISSING_PARAM"), ({"messages": []}, "M_BAD_JSON"), ({"messages": {"@a:b": 1}}, "M_BAD_JSON"),
                                            ({"messages": {"@a:b": {"D": "text"}}}, "M_BAD_JSON"),
                                            ({"messages": {"nobody": {}}}, "M_INVALID_PARAM")])

@@ -4,6 +4,7 @@
 
 #include "base/base64.h"
 #include "base/crypto.h"
+#include "user/names.h"
 
 #define TRIES 5 /* two uploads at once, or a deadlock that the database resolved */
 #define ED25519 "ed25519:"
@@ -46,14 +47,15 @@ const char *mx_user_cross_signing_device_key(mx_slice_t body, const char *device
 /* CS-API: CrossSigningKey: exactly one key, named by itself. */
 static const mx_error_t *read_public_key(const char **pkey, const mx_json_t *keys, const char *field, apr_pool_t *pool)
 {
+    const mx_error_t *err = NULL;
     void *it = NULL;
     const char *name;
     mx_json_t *value;
     unsigned char *raw;
     apr_size_t len;
 
-    if (mx_json_len(keys) != 1 || !mx_json_next(keys, &it, &name, &value))
-        return mx_error_make(pool, MX_E_INVALID_PARAM, "%s.keys must hold exactly one key.", field);
+    if (mx_json_len(keys) != 1 || !mx_user_names_next(&err, keys, &it, &name, &value, pool))
+        return err ? err : mx_error_make(pool, MX_E_INVALID_PARAM, "%s.keys must hold exactly one key.", field);
     if (strncmp(name, ED25519, strlen(ED25519)) != 0 || !mx_str_eq(name + strlen(ED25519), mx_json_str(value)))
         return mx_error_make(pool, MX_E_INVALID_PARAM, "The key in %s.keys must be named %s and itself.", field, ED25519);
     if (mx_base64_decode(&raw, &len, MX_BASE64_STD, mx_slice_str(mx_json_str(value)), pool) || len != MX_ED25519_PUBLIC_BYTES)

@@ -2,6 +2,8 @@
 /* Reading and storing what a device publishes of itself. CS-API: end-to-end encryption. */
 #include "user/device_keys.h"
 
+#include "user/names.h"
+
 #define DIGEST_BYTES 16
 #define TRIES 3 /* of a transaction that the database broke off to resolve a deadlock */
 
@@ -44,17 +46,18 @@ static const mx_error_t *check_algorithms(const mx_json_t *list, apr_pool_t *poo
 /* CS-API: DeviceKeys: the names are <algorithm>:<device_id>. */
 static const mx_error_t *check_keys(const mx_json_t *keys, const char *device_id, apr_pool_t *pool)
 {
+    const mx_error_t *err = NULL;
     void *it = NULL;
     const char *name, *algorithm, *id;
     mx_json_t *value;
 
     if (!mx_json_is(keys, MX_JSON_OBJECT)) return mx_error_make(pool, MX_E_BAD_JSON, "device_keys.keys must be an object.");
-    while (mx_json_next(keys, &it, &name, &value)) {
+    while (mx_user_names_next(&err, keys, &it, &name, &value, pool)) {
         if (!mx_json_str(value)) return mx_error_make(pool, MX_E_BAD_JSON, "device_keys.keys must hold strings.");
         if (!mx_user_device_keys_split(&algorithm, &id, name, pool)) return bad_name("device_keys.keys", pool);
         if (!mx_str_eq(id, device_id)) return mx_error_make(pool, MX_E_INVALID_PARAM, "device_keys.keys holds a key of another device.");
     }
-    return NULL;
+    return err;
 }
 
 const mx_error_t *mx_user_device_keys_signatures(mx_key_signatures_t *list, const mx_json_t *signatures, const char *signer,
@@ -62,6 +65,7 @@ const mx_error_t *mx_user_device_keys_signatures(mx_key_signatures_t *list, cons
 {
     const mx_json_t *made = mx_json_get(signatures, signer);
     apr_size_t max = mx_json_len(made) + 1;
+    const mx_error_t *err = NULL;
     void *it = NULL;
     const char *name, *algorithm, *id;
     mx_json_t *value;
@@ -72,13 +76,13 @@ const mx_error_t *mx_user_device_keys_signatures(mx_key_signatures_t *list, cons
     if (signatures && !mx_json_is(signatures, MX_JSON_OBJECT)) return mx_error_make(pool, MX_E_BAD_JSON, "signatures must be an object.");
     if (!made) return NULL;
     if (!mx_json_is(made, MX_JSON_OBJECT)) return mx_error_make(pool, MX_E_BAD_JSON, "signatures must hold an object for each user.");
-    while (mx_json_next(made, &it, &name, &value)) {
+    while (mx_user_names_next(&err, made, &it, &name, &value, pool)) {
         if (!mx_json_str(value)) return mx_error_make(pool, MX_E_BAD_JSON, "A signature must be a string.");
         if (!mx_user_device_keys_split(&algorithm, &id, name, pool)) return bad_name("signatures", pool);
         list->signer_keys[list->n] = name;
         list->signatures[list->n++] = mx_json_str(value);
     }
-    return NULL;
+    return err;
 }
 
 static const mx_error_t *read_device_keys(mx_key_upload_t *out, const mx_json_t *keys, const char *user_id, const char *device_id,
@@ -142,7 +146,7 @@ static const mx_error_t *read_keys(mx_key_list_t *list, const mx_json_t *keys, c
     if (mx_json_len(keys) > MX_KEY_UPLOAD_MAX)
         return mx_error_make(pool, MX_E_TOO_LARGE, "%s may hold at most %d keys.", where, MX_KEY_UPLOAD_MAX);
     list_init(list, mx_json_len(keys), pool);
-    while (!err && mx_json_next(keys, &it, &name, &value)) err = add_key(list, name, value, where, pool);
+    while (!err && mx_user_names_next(&err, keys, &it, &name, &value, pool)) err = add_key(list, name, value, where, pool);
     return err;
 }
 

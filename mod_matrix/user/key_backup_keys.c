@@ -3,6 +3,7 @@
 #include "user/key_backup_private.h"
 
 #include "core/ident.h"
+#include "user/names.h"
 
 /* ---- reading a body ---- */
 
@@ -80,7 +81,7 @@ static const mx_error_t *read_room(reading_t *rd, const char *room, const mx_jso
     const char *session;
     mx_json_t *value;
 
-    while (!err && mx_json_next(sessions, &it, &session, &value)) err = read_session(rd, room, session, value);
+    while (!err && mx_user_names_next(&err, sessions, &it, &session, &value, rd->pool)) err = read_session(rd, room, session, value);
     return err;
 }
 
@@ -92,7 +93,7 @@ static const mx_error_t *read_all(reading_t *rd, const mx_json_t *body)
     const char *room;
     mx_json_t *value;
 
-    while (!err && mx_json_next(rooms, &it, &room, &value)) err = read_room(rd, room, value);
+    while (!err && mx_user_names_next(&err, rooms, &it, &room, &value, rd->pool)) err = read_room(rd, room, value);
     return err;
 }
 

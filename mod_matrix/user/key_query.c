@@ -6,6 +6,7 @@
 #include "store/cross_signing.h"
 #include "store/key_claim.h"
 #include "store/key_query.h"
+#include "user/names.h"
 
 #include <apr_hash.h>
 
@@ -85,7 +86,7 @@ static const mx_error_t *add_map(asked_t *asked, mx_server_t *server, const char
     mx_json_t *algorithm;
 
     if (!mx_json_is(map, MX_JSON_OBJECT)) return mx_error_make(pool, MX_E_BAD_JSON, "one_time_keys must hold an object for each user.");
-    while (!err && mx_json_next(map, &it, &device, &algorithm))
+    while (!err && mx_user_names_next(&err, map, &it, &device, &algorithm, pool))
         err = mx_json_str(algorithm) ? add(asked, server, user, device, mx_json_str(algorithm), pool)
                                      : mx_error_make(pool, MX_E_BAD_JSON, "An algorithm must be a string.");
     return err;
@@ -101,7 +102,7 @@ static const mx_error_t *read_asked(asked_t *asked, mx_server_t *server, const m
     const char *user;
     mx_json_t *value;
 
-    while (!err && mx_json_next(map, &it, &user, &value))
+    while (!err && mx_user_names_next(&err, map, &it, &user, &value, pool))
         if (is_ours(&err, asked, server, user, pool)) err = add_user(asked, server, user, value, pool);
     return err;
 }

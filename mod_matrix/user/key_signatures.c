@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Uploading signatures. CS-API: POST /keys/signatures/upload: own devices, the own master key, others' master keys. */
 #include "user/cross_signing.h"
+#include "user/names.h"
 
 #include <apr_hash.h>
 #include <apr_tables.h>
@@ -49,18 +50,19 @@ static void fail(signing_t *s, const target_t *target, mx_errcode_e code, const 
 
 static const mx_error_t *read_user(signing_t *s, const char *user_id, const mx_json_t *keys)
 {
+    const mx_error_t *err = NULL;
     void *it = NULL;
     const char *key_id;
     mx_json_t *object;
 
     if (!mx_json_is(keys, MX_JSON_OBJECT)) return mx_error_make(s->pool, MX_E_BAD_JSON, "The body must hold an object for each user.");
-    while (mx_json_next(keys, &it, &key_id, &object)) {
+    while (mx_user_names_next(&err, keys, &it, &key_id, &object, s->pool)) {
         if (!mx_json_is(object, MX_JSON_OBJECT)) return mx_error_make(s->pool, MX_E_BAD_JSON, "A signed key must be an object.");
         if (s->n == s->server->settings->max_devices)
             return mx_error_make(s->pool, MX_E_TOO_LARGE, "One request may sign at most %d keys.", (int)s->server->settings->max_devices);
         s->targets[s->n++] = (target_t){ .user_id = user_id, .key_id = key_id, .object = object };
     }
-    return NULL;
+    return err;
 }
 
 static const mx_error_t *read_targets(signing_t *s, const mx_json_t *body)
@@ -71,7 +73,7 @@ static const mx_error_t *read_targets(signing_t *s, const mx_json_t *body)
     mx_json_t *keys;
 
     s->targets = apr_palloc(s->pool, sizeof(*s->targets) * ((apr_size_t)s->server->settings->max_devices + 1));
-    while (!err && mx_json_next(body, &it, &user_id, &keys)) err = read_user(s, user_id, keys);
+    while (!err && mx_user_names_next(&err, body, &it, &user_id, &keys, s->pool)) err = read_user(s, user_id, keys);
     return err;
 }
 

@@ -4,6 +4,7 @@
 
 #include "core/ident.h"
 #include "store/to_device.h"
+#include "user/names.h"
 
 #define SEND_TRIES 3 /* of a statement that the database broke off to resolve a deadlock */
 
@@ -35,7 +36,7 @@ static const mx_error_t *read_user(mx_to_device_send_t *send, mx_server_t *serve
 
     if (!mx_ident_is_user_id(user)) return mx_error_make(pool, MX_E_INVALID_PARAM, "A name in messages is not a user id.");
     if (!mx_json_is(devices, MX_JSON_OBJECT)) return mx_error_make(pool, MX_E_BAD_JSON, "messages must hold an object for each user.");
-    while (!err && mx_json_next(devices, &it, &device, &content)) err = add(send, server, user, device, content, pool);
+    while (!err && mx_user_names_next(&err, devices, &it, &device, &content, pool)) err = add(send, server, user, device, content, pool);
     return err;
 }
 
@@ -52,7 +53,7 @@ static const mx_error_t *read_messages(mx_to_device_send_t *send, mx_server_t *s
     send->users = apr_palloc(pool, sizeof(char *) * max);
     send->devices = apr_palloc(pool, sizeof(char *) * max);
     send->contents = apr_palloc(pool, sizeof(mx_slice_t) * max);
-    while (!err && mx_json_next(messages, &it, &user, &devices)) err = read_user(send, server, user, devices, pool);
+    while (!err && mx_user_names_next(&err, messages, &it, &user, &devices, pool)) err = read_user(send, server, user, devices, pool);
     return err;
 }
 

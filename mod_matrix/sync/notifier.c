@@ -337,6 +337,7 @@ static int is_over(notifier_t *me)
     if (over) {
         __atomic_store_n(&state->ready, 0, __ATOMIC_RELAXED);
         mx_sync_ring_reset(&state->ring, 0);
+        mx_sync_devices_forget_locked(state);
         if (!state->waiters) {
             state->pending = NULL;
             mx_sync_interest_clear(&state->interest);

@@ -40,10 +40,8 @@ static const mx_error_t *resume(mx_reply_t *reply, int *pagain, mx_wait_t *wait,
     const mx_error_t *err = mx_user_token_recheck(wait->server, &poll->who, pool);
 
     if (err) return err;
-    if (why != MX_WAKE_NEWS) {
-        reply->raw = mx_sync_answer_nothing(poll->waiter.checked, pool);
-        return NULL;
-    }
+    if (why != MX_WAKE_NEWS)
+        return mx_sync_answer_nothing(&reply->raw, wait->server, &poll->who, poll->waiter.checked, pool);
     err = mx_sync_answer(&answer, wait->server, &ask, pool);
     if (err) return err;
     if (answer.empty && apr_time_now() < wait->deadline) {
@@ -71,6 +69,7 @@ static void wait_for_news(mx_reply_t *reply, mx_req_t *req, const mx_sync_ask_t 
     poll->wait = (mx_wait_t){ req->server, deadline, arm, disarm, resume, poll };
     poll->waiter.server = req->server;
     poll->waiter.user_nid = req->who->user_nid;
+    poll->waiter.device_nid = req->who->device_nid;
     poll->waiter.filter = ask->filter;
     poll->waiter.checked = checked;
     poll->since = ask->since;

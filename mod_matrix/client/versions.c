@@ -6,7 +6,8 @@
 static const char *const versions[] = { "r0.0.1", "r0.1.0", "r0.2.0", "r0.3.0", "r0.4.0", "r0.5.0", "r0.6.0", "r0.6.1", "v1.1" };
 
 /* What works before it is in a version listed above. */
-static const char *const features[] = { "uk.tcpip.msc4133", "uk.tcpip.msc4133.stable" };
+static const char *const features[] = { "org.matrix.e2e_cross_signing", "org.matrix.msc3814", "uk.tcpip.msc4133",
+                                        "uk.tcpip.msc4133.stable" };
 
 const mx_error_t *mx_client_get_versions(mx_reply_t *reply, mx_req_t *req)
 {

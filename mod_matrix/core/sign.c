@@ -45,8 +45,7 @@ char *mx_signing_key_generate(apr_pool_t *pool)
                         mx_base64_encode(MX_BASE64_STD, seed, sizeof(seed), pool));
 }
 
-/** Canonical text of the object without `signatures` and `unsigned`. */
-static mx_slice_t signed_text(const mx_json_t *obj, apr_pool_t *pool)
+mx_slice_t mx_sign_text(const mx_json_t *obj, apr_pool_t *pool)
 {
     mx_json_t *bare = mx_json_copy_object(pool, obj);
     mx_buf_t *buf = mx_buf_create(pool);
@@ -70,7 +69,7 @@ static mx_json_t *child_object(mx_json_t *obj, const char *key, apr_pool_t *pool
 void mx_sign_json(mx_json_t *obj, const char *entity, const mx_signing_key_t *key, apr_pool_t *pool)
 {
     unsigned char sig[MX_ED25519_SIGNATURE_BYTES];
-    mx_slice_t text = signed_text(obj, pool);
+    mx_slice_t text = mx_sign_text(obj, pool);
     mx_ed25519_sign(sig, &key->key, text.p, text.len);
     mx_json_set_str(child_object(child_object(obj, "signatures", pool), entity, pool), key->key_id,
                     mx_base64_encode(MX_BASE64_STD, sig, sizeof(sig), pool));
@@ -86,6 +85,6 @@ int mx_sign_verify_json(const mx_json_t *obj, const char *entity, const char *ke
     if (!encoded || mx_base64_decode(&sig, &len, MX_BASE64_STD, mx_slice_str(encoded), pool) != APR_SUCCESS
         || len != MX_ED25519_SIGNATURE_BYTES)
         return 0;
-    text = signed_text(obj, pool);
+    text = mx_sign_text(obj, pool);
     return mx_ed25519_verify(sig, public_key, text.p, text.len);
 }

@@ -17,6 +17,8 @@ apr_status_t mx_signing_key_parse(mx_signing_key_t *out, const char **perr, cons
 /** A new random key, and the line to store. */
 char *mx_signing_key_generate(apr_pool_t *pool);
 
+/** What is signed: the canonical text of the object without `signatures` and `unsigned`, whose numbers are canonical; in `pool`. */
+mx_slice_t mx_sign_text(const mx_json_t *obj, apr_pool_t *pool);
 /** Adds signatures.<entity>.<key_id> to the object (without `signatures` and `unsigned` in what is signed). */
 void mx_sign_json(mx_json_t *obj, const char *entity, const mx_signing_key_t *key, apr_pool_t *pool);
 /** 1 if the object carries a good signature of entity's key. */

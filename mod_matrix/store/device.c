@@ -5,20 +5,29 @@
 MX_STMT(device_list, "ls",
         "select device_id, display_name, last_seen_ip, last_seen_ts from device"
         " where user_nid = $1::int8 and ($2::text is null or device_id = $2::text) order by device_id");
-MX_STMT(
-    device_rename, "lss",
-    "update device set display_name = coalesce($3::text, display_name) where user_nid = $1::int8 and device_id = $2::text");
+/* The name of a device with keys stands beside them: who asks for keys is told of a new one. */
+MX_STMT(device_rename, "lss",
+        "with old as materialized (select d.device_nid, d.display_name is distinct from coalesce($3::text, d.display_name)"
+        "   and exists (select from device_key k where k.device_nid = d.device_nid) as told"
+        "   from device d where d.user_nid = $1::int8 and d.device_id = $2::text for update)"
+        " update device d set display_name = coalesce($3::text, d.display_name) from old where d.device_nid = old.device_nid"
+        " returning case when old.told then device_changed($1::int8, 0) end");
 MX_STMT(device_seen, "llls",
         "update device set last_seen_ts = $2::int8, last_seen_ip = $4::text"
         " where device_nid = $1::int8 and coalesce(last_seen_ts, 0) <= $2::int8 - $3::int8");
+/* Keys and messages go with the device (on delete cascade); if it had keys, those who share rooms are told. */
+#define GONE_TOLD                                                                                                  \
+    " told as materialized (select device_changed($1::int8, 0) where exists (select from gone join device_key using (device_nid)))"
 MX_STMT(
     device_delete, "lS",
-    "with gone as (delete from device where user_nid = $1::int8 and device_id = any($2::text[]) returning 1)"
-    " update token_epoch set epoch = epoch + 1 where shard = ($1::int8 & 63)::int2 and exists (select from gone) returning epoch");
+    "with gone as (delete from device where user_nid = $1::int8 and device_id = any($2::text[]) returning device_nid)," GONE_TOLD
+    " update token_epoch set epoch = epoch + 1 where shard = ($1::int8 & 63)::int2 and exists (select from gone)"
+    " and (select count(*) from told) >= 0 returning epoch");
 MX_STMT(
     device_delete_all, "ll",
-    "with gone as (delete from device where user_nid = $1::int8 and device_nid <> $2::int8 returning 1)"
-    " update token_epoch set epoch = epoch + 1 where shard = ($1::int8 & 63)::int2 and exists (select from gone) returning epoch");
+    "with gone as (delete from device where user_nid = $1::int8 and device_nid <> $2::int8 returning device_nid)," GONE_TOLD
+    " update token_epoch set epoch = epoch + 1 where shard = ($1::int8 & 63)::int2 and exists (select from gone)"
+    " and (select count(*) from told) >= 0 returning epoch");
 
 apr_status_t mx_store_device_list(mx_device_row_t **pout, int *pn, mx_store_t *store, apr_int64_t user_nid,
                                   const char *device_id, apr_pool_t *pool)
@@ -41,14 +50,16 @@ apr_status_t mx_store_device_list(mx_device_row_t **pout, int *pn, mx_store_t *s
     return APR_SUCCESS;
 }
 
-apr_status_t mx_store_device_rename(mx_store_t *store, apr_int64_t user_nid, const char *device_id,
+apr_status_t mx_store_device_rename(int *ptold, mx_store_t *store, apr_int64_t user_nid, const char *device_id,
                                     const char *display_name, apr_pool_t *pool)
 {
     mx_rows_t *rows = NULL;
     apr_status_t rv = mx_store_run(&rows, store, pool, &device_rename, user_nid, device_id, display_name);
 
     if (rv) return rv;
-    return mx_rows_affected(rows) ? APR_SUCCESS : MX_STORE_NONE;
+    if (!mx_rows_count(rows)) return MX_STORE_NONE;
+    *ptold = !mx_row_is_null(rows, 0, 0);
+    return APR_SUCCESS;
 }
 
 apr_status_t mx_store_device_seen(mx_store_t *store, apr_int64_t device_nid, apr_int64_t now_ms,

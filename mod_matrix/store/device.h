@@ -15,8 +15,8 @@ typedef struct mx_device_row_t {
 /** All devices of a user, or the one with `device_id` if that is not NULL; *pn may be 0. */
 apr_status_t mx_store_device_list(mx_device_row_t **pout, int *pn, mx_store_t *store, apr_int64_t user_nid,
                                   const char *device_id, apr_pool_t *pool);
-/** MX_STORE_NONE if there is no such device. display_name NULL: only looks. */
-apr_status_t mx_store_device_rename(mx_store_t *store, apr_int64_t user_nid, const char *device_id,
+/** MX_STORE_NONE if there is no such device. display_name NULL: only looks. *ptold: the stream moved. */
+apr_status_t mx_store_device_rename(int *ptold, mx_store_t *store, apr_int64_t user_nid, const char *device_id,
                                     const char *display_name, apr_pool_t *pool);
 /** Remembers when and from where a device was seen, unless that was done less than `interval_ms` ago. */
 apr_status_t mx_store_device_seen(mx_store_t *store, apr_int64_t device_nid, apr_int64_t now_ms,

@@ -77,10 +77,11 @@ apr_status_t mx_store_sync_members(mx_sync_member_row_t **pout, int *pn, mx_conn
 
 #define MX_SYNC_QUIET_SPAN 256       /* positions: a longer way is not looked at */
 /**
- * 1 if nothing in (since, upto] can concern the user: neither rooms, nor receipts, typing or account data; each kind of news
- * that an answer tells has to be asked for here. 0 also if the span is too long to look.
+ * 1 if nothing in (since, upto] can concern the user: neither rooms, nor receipts, typing, account data, nor what is told to
+ * devices; each kind of news that an answer tells has to be asked for here. 0 also if the span is too long to look.
  */
-apr_status_t mx_store_sync_quiet(int *pquiet, mx_conn_t *conn, apr_int64_t user_nid, apr_int64_t since, apr_int64_t upto, apr_pool_t *pool);
+apr_status_t mx_store_sync_quiet(int *pquiet, mx_conn_t *conn, apr_int64_t user_nid, apr_int64_t device_nid, apr_int64_t since,
+                                 apr_int64_t upto, apr_pool_t *pool);
 
 /** What a filter says, as SQL can use it: LIKE patterns for types, user ids for senders; NULL: not asked. */
 typedef struct mx_sync_sql_filter_t {

@@ -13,11 +13,16 @@ MX_STMT(sync_members, "ll",
 #define MOVED(table, position)                                                                                                     \
     "(select from (select room_nid from " table " where " position " > $2::int8 and " position " <= $3::int8 order by " position   \
     " limit $4::int4) x join member m on m.room_nid = x.room_nid and m.user_nid = $1::int8 and m.membership = 2)"
-MX_STMT(sync_quiet, "llli",
+MX_STMT(sync_quiet, "lllil",
         "select not exists (select from member m where m.local and m.user_nid = $1::int8 and m.stream > $2::int8)"
         " and not exists " MOVED("event", "nid") " and not exists " MOVED("receipt", "stream")
         " and not exists " MOVED("typing_room", "stream")
-        " and not exists (select from account_data a where a.user_nid = $1::int8 and a.stream > $2::int8 and a.stream <= $3::int8)");
+        " and not exists (select from account_data a where a.user_nid = $1::int8 and a.stream > $2::int8 and a.stream <= $3::int8)"
+        " and not exists (select from to_device t where t.device_nid = $5::int8 and t.stream > $2::int8 and t.stream <= $3::int8)"
+        " and not exists (select from key_stock k where k.device_nid = $5::int8 and k.stream > $2::int8)"
+        " and not exists (select from device_change c where c.stream > $2::int8 and c.viewer_nid in (0, $1::int8)"
+        "   and (c.user_nid = $1::int8 or c.viewer_nid <> 0 or exists (select from member me join member o on o.room_nid = me.room_nid"
+        "     and o.user_nid = c.user_nid and o.membership = 2 where me.local and me.user_nid = $1::int8 and me.membership = 2)))");
 MX_STMT(sync_timelines, "LLLioSoSoSoS",
         "select t.* from unnest($1::int8[], $2::int8[], $3::int8[]) with ordinality as q(room_nid, after, upto, i)"
         " cross join lateral (select " MX_EVENT_COLUMNS " from event e left join state_event s on s.nid = e.nid"
@@ -58,14 +63,15 @@ apr_status_t mx_store_sync_members(mx_sync_member_row_t **pout, int *pn, mx_conn
     return APR_SUCCESS;
 }
 
-apr_status_t mx_store_sync_quiet(int *pquiet, mx_conn_t *conn, apr_int64_t user_nid, apr_int64_t since, apr_int64_t upto, apr_pool_t *pool)
+apr_status_t mx_store_sync_quiet(int *pquiet, mx_conn_t *conn, apr_int64_t user_nid, apr_int64_t device_nid, apr_int64_t since,
+                                 apr_int64_t upto, apr_pool_t *pool)
 {
     mx_rows_t *rows = NULL;
     apr_status_t rv;
 
     *pquiet = upto <= since;
     if (*pquiet || upto - since > MX_SYNC_QUIET_SPAN) return APR_SUCCESS;
-    rv = mx_store_query(&rows, conn, pool, &sync_quiet, user_nid, since, upto, MX_SYNC_QUIET_SPAN);
+    rv = mx_store_query(&rows, conn, pool, &sync_quiet, user_nid, since, upto, MX_SYNC_QUIET_SPAN, device_nid);
     if (rv == APR_SUCCESS) *pquiet = mx_row_bool(rows, 0, 0);
     return rv;
 }

@@ -196,11 +196,12 @@ static const mx_error_t *add_small(mx_sync_full_t *full)
 
 const mx_error_t *mx_sync_full_answer(mx_sync_answer_t *out, mx_server_t *server, const mx_sync_ask_t *ask, apr_pool_t *pool)
 {
-    mx_sync_full_t full = { .server = server, .ask = ask, .filter = ask->filter, .now = apr_time_now(), .pool = pool };
+    mx_sync_full_t full = { .server = server, .ask = ask, .filter = ask->filter, .now = apr_time_now(), .for_device = 1, .pool = pool };
     const mx_error_t *err = mx_sync_rooms_find(&full);
 
-    if (!err && full.quiet) {
-        *out = (mx_sync_answer_t){ mx_sync_answer_nothing(full.upto, pool), full.upto, 1 };
+    if (!err) err = mx_sync_devices_stock(&full.stock, &full.stock_moved, server, ask, pool);
+    if (!err && full.quiet && !full.stock_moved) {
+        *out = (mx_sync_answer_t){ mx_sync_write_nothing(full.upto, full.stock, pool), full.upto, 1 };
         return NULL;
     }
     if (!err) err = mx_sync_rooms_timelines(&full);

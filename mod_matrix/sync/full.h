@@ -6,7 +6,7 @@
 #ifndef MX_SYNC_FULL_H
 #define MX_SYNC_FULL_H
 
-#include "sync/sync_private.h"
+#include "sync/devices.h"
 #include <apr_hash.h>
 
 typedef enum { MX_SECTION_NONE, MX_SECTION_JOIN, MX_SECTION_INVITE, MX_SECTION_KNOCK, MX_SECTION_LEAVE } mx_sync_section_e;
@@ -50,6 +50,11 @@ typedef struct mx_sync_full_t {
     int nparts;
     mx_sync_data_row_t *global;  /* account data */
     int nglobal;
+    int for_device;              /* what is told to the device is wanted: its messages may bring `upto` down */
+    mx_to_device_row_t *messages;
+    int nmessages;
+    mx_slice_t stock;            /* sync/devices.h */
+    int stock_moved;
     apr_pool_t *pool;
 } mx_sync_full_t;
 

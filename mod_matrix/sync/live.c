@@ -4,7 +4,7 @@
  * (a gap, the reader's own membership, changed members, lazily loaded ones, unusual filters) it declines, and the answer
  * comes from the database (sync/full.c). Both say the same.
  */
-#include "sync/sync_private.h"
+#include "sync/devices.h"
 #include "user/push_rules.h"
 #include <apr_hash.h>
 
@@ -30,6 +30,11 @@ typedef struct live_t {
     apr_hash_t *by_nid;
     live_room_t *rooms, **last;
     apr_array_header_t *global;      /* account data */
+    apr_array_header_t *lists;       /* changed device lists */
+    int has_messages, stock_moved;   /* for the device: messages to be read, news of its keys */
+    mx_slice_t stock;                /* sync/devices.h */
+    mx_to_device_row_t *messages;
+    int nmessages;
     mx_sync_batch_t **pinned;
     int npinned;
     apr_pool_t *pool;
@@ -51,8 +56,21 @@ int mx_sync_entry_passes(const mx_sync_entry_t *entry, const mx_filter_t *filter
         return mx_event_filter_allows(&filter->ephemeral, "m.receipt", NULL, entry->room_id, 0);
     case MX_ENTRY_TYPING:
         return mx_event_filter_allows(&filter->ephemeral, "m.typing", NULL, entry->room_id, 0);
+    case MX_ENTRY_TO_DEVICE:
+    case MX_ENTRY_KEY_STOCK:
+    case MX_ENTRY_DEVICE_LIST:
+        break;
     }
     return 1;
+}
+
+int mx_sync_entry_lists(const mx_sync_entry_t *entry, const mx_sync_user_t *reader)
+{
+    if (entry->viewer_nid) return entry->viewer_nid == reader->nid;
+    if (entry->user_nid == reader->nid) return 1;
+    for (int i = 0; i < entry->nrooms; i++)
+        if (mx_nid_map_get(&reader->rooms, entry->rooms[i])) return 1;
+    return 0;
 }
 
 /* What the ring can never answer. */
@@ -102,11 +120,25 @@ static int take_event(live_t *live, const mx_sync_entry_t *entry)
     return room->events->nelts <= live->limit;
 }
 
+static void take_for_device(live_t *live, const mx_sync_entry_t *entry)
+{
+    if (entry->kind == MX_ENTRY_DEVICE_LIST) {
+        if (mx_sync_entry_lists(entry, live->user)) push(live, &live->lists, entry);
+    } else if (entry->device_nid == live->ask->who->device_nid) {
+        if (entry->kind == MX_ENTRY_TO_DEVICE) live->has_messages = 1;
+        else live->stock_moved = 1;
+    }
+}
+
 static int take(live_t *live, const mx_sync_entry_t *entry)
 {
     int own = entry->user_nid == live->ask->who->user_nid;
     live_room_t *room;
 
+    if (entry->device_nid || entry->kind == MX_ENTRY_DEVICE_LIST) {
+        take_for_device(live, entry);
+        return 1;
+    }
     if (entry->target_nid == live->ask->who->user_nid && entry->moves_summary) return 0;
     if (entry->kind == MX_ENTRY_ACCOUNT_DATA ? !own : !mx_nid_map_get(&live->user->rooms, entry->room_nid)) return 1;
     if (!mx_sync_entry_passes(entry, live->ask->filter)) return 1;
@@ -148,7 +180,8 @@ static int choose_locked(live_t *live, apr_int64_t upto_least)
     live->upto = ring->head > live->ask->since ? ring->head : live->ask->since;
     for (batch = mx_sync_ring_after(ring, live->ask->since); batch; batch = batch->newer)
         if (!take_batch(live, batch)) return 0;
-    return 1;
+    live->stock = mx_sync_devices_stock_locked(state, live->ask->who->device_nid, live->pool);
+    return live->stock.p != NULL;
 }
 
 /* ---- writing, without the lock ---- */
@@ -252,6 +285,26 @@ static void write_room(mx_json_writer_t *w, const live_t *live, const live_room_
     mx_jw_end_object(w);
 }
 
+/* Each user once, however often he changed something. */
+static void write_lists(mx_json_writer_t *w, const live_t *live)
+{
+    apr_hash_t *seen = apr_hash_make(live->pool);
+
+    mx_jw_key_object(w, "device_lists");
+    mx_jw_key_array(w, "changed");
+    for (int i = 0; live->lists && i < live->lists->nelts; i++) {
+        const char *user_id = APR_ARRAY_IDX(live->lists, i, const mx_sync_entry_t *)->user_id;
+
+        if (apr_hash_get(seen, user_id, APR_HASH_KEY_STRING)) continue;
+        apr_hash_set(seen, user_id, APR_HASH_KEY_STRING, "");
+        mx_jw_str(w, user_id);
+    }
+    mx_jw_end_array(w);
+    mx_jw_key_array(w, "left");
+    mx_jw_end_array(w);
+    mx_jw_end_object(w);
+}
+
 static void write_answer(mx_sync_answer_t *out, const live_t *live)
 {
     mx_json_writer_t *w = mx_jw_create(live->pool);
@@ -275,8 +328,26 @@ static void write_answer(mx_sync_answer_t *out, const live_t *live)
     mx_jw_key_object(w, "leave");
     mx_jw_end_object(w);
     mx_jw_end_object(w);
+    mx_sync_device_lists_messages(w, live->messages, live->nmessages);
+    write_lists(w, live);
+    mx_sync_write_stock(w, live->stock);
     mx_jw_end_object(w);
-    *out = (mx_sync_answer_t){ w->buf, live->upto, !live->rooms && !live->global };
+    *out = (mx_sync_answer_t){ w->buf, live->upto, !live->rooms && !live->global && !live->nmessages && !live->lists &&
+    !live->stock_moved };
+}
+
+/* The ring says that there are some. *pdone 0: too many for one answer. */
+static const mx_error_t *read_messages(int *pdone, live_t *live)
+{
+    mx_conn_t *conn = NULL;
+    apr_status_t rv = mx_store_borrow(&conn, live->server->store, live->pool);
+
+    if (rv == APR_SUCCESS)
+        rv = mx_store_to_device_read(&live->messages, &live->nmessages, conn, live->ask->who->device_nid, live->ask->since, live->upto,
+                                     MX_SYNC_TO_DEVICE_MAX + 1, live->pool);
+    mx_store_return(conn);
+    *pdone = rv == APR_SUCCESS && live->nmessages <= MX_SYNC_TO_DEVICE_MAX;
+    return rv == APR_SUCCESS ? NULL : mx_server_store_error(rv, "read to-device messages", live->pool);
 }
 
 const mx_error_t *mx_sync_live_answer(mx_sync_answer_t *out, int *pdone, mx_server_t *server, const mx_sync_ask_t *ask,
@@ -284,6 +355,8 @@ const mx_error_t *mx_sync_live_answer(mx_sync_answer_t *out, int *pdone, mx_serv
 {
     live_t live = { .server = server, .state = server->sync, .ask = ask, .now_ms = apr_time_as_msec(apr_time_now()),
                     .limit = mx_sync_timeline_limit(server, ask->filter), .pool = pool };
+
+    const mx_error_t *err = NULL;
 
     *pdone = 0;
     if (!ask_is_plain(ask)) return NULL;
@@ -293,16 +366,33 @@ const mx_error_t *mx_sync_live_answer(mx_sync_answer_t *out, int *pdone, mx_serv
     apr_thread_mutex_lock(live.state->lock);
     *pdone = choose_locked(&live, upto_least);
     apr_thread_mutex_unlock(live.state->lock);
-    if (*pdone) write_answer(out, &live);
+    if (*pdone && live.has_messages) err = read_messages(pdone, &live);
+    if (!err && *pdone) write_answer(out, &live);
     while (live.npinned) mx_sync_batch_unpin(live.pinned[--live.npinned]);
-    return NULL;
+    return err;
 }
 
-mx_buf_t *mx_sync_answer_nothing(apr_int64_t position, apr_pool_t *pool)
+mx_buf_t *mx_sync_write_nothing(apr_int64_t position, mx_slice_t stock, apr_pool_t *pool)
 {
-    live_t live = { .upto = position, .pool = pool };
+    live_t live = { .upto = position, .stock = stock, .pool = pool };
     mx_sync_answer_t out;
 
     write_answer(&out, &live);
     return out.body;
+}
+
+const mx_error_t *mx_sync_answer_nothing(mx_buf_t **pbody, mx_server_t *server, const mx_who_t *who, apr_int64_t position, apr_pool_t *pool)
+{
+    mx_sync_ask_t ask = { .who = who, .since = position, .acked = MX_SYNC_INITIAL };
+    mx_sync_state_t *state = server->sync;
+    mx_slice_t stock;
+    const mx_error_t *err = NULL;
+    int moved;
+
+    apr_thread_mutex_lock(state->lock);
+    stock = mx_sync_devices_stock_locked(state, who->device_nid, pool);
+    apr_thread_mutex_unlock(state->lock);
+    if (!stock.p) err = mx_sync_devices_stock(&stock, &moved, server, &ask, pool);
+    if (!err) *pbody = mx_sync_write_nothing(position, stock, pool);
+    return err;
 }

@@ -6,7 +6,7 @@
 #include "store/listen.h"
 #include "store/stream.h"
 #include "store/typing.h"
-#include "sync/sync_private.h"
+#include "sync/devices.h"
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -86,6 +86,7 @@ static void begin_anew_locked(mx_sync_state_t *state, apr_int64_t upto)
     apr_uint32_t at = 0;
 
     mx_sync_ring_reset(&state->ring, upto);
+    mx_sync_devices_forget_locked(state);
     while ((slot = mx_nid_map_next(&state->interest.users, &at)) != NULL) {
         mx_sync_user_t *user = slot->value;
 
@@ -111,6 +112,7 @@ static void publish(notifier_t *me, mx_sync_batch_t *batch, apr_int64_t upto)
         mx_sync_batch_pin(batch);       /* one of many bytes does not stay in the ring */
         mx_sync_ring_append(&state->ring, batch);
         mark_redacted(state, batch);
+        mx_sync_devices_tell_locked(state, batch);
         mx_sync_waiter_tell_locked(state, batch);
         mx_sync_batch_unpin(batch);
     }
@@ -276,6 +278,7 @@ static apr_status_t connect_listener(notifier_t *me)
         if (rv != APR_SUCCESS) return rv;
         apr_thread_mutex_lock(state->lock);
         mx_sync_ring_reset(&state->ring, watermark);
+        mx_sync_devices_forget_locked(state);
         __atomic_store_n(&state->ready, 1, __ATOMIC_RELAXED);
         apr_thread_mutex_unlock(state->lock);
     }
@@ -334,6 +337,7 @@ static int is_over(notifier_t *me)
     if (over) {
         __atomic_store_n(&state->ready, 0, __ATOMIC_RELAXED);
         mx_sync_ring_reset(&state->ring, 0);
+        mx_sync_devices_forget_locked(state);
         if (!state->waiters) {
             state->pending = NULL;
             mx_sync_interest_clear(&state->interest);

@@ -2,6 +2,7 @@
 /* New rows of the stream as entries of the ring: everything that is the same for all readers is written here, once. */
 #include "room/facts.h"
 #include "store/event_id.h"
+#include "store/sync_devices.h"
 #include "sync/sync_private.h"
 #include <stdlib.h>
 
@@ -169,13 +170,33 @@ static void add_typing(reading_t *rd, const mx_sync_typing_row_t *row)
     entry->body = keep_text(rd);
 }
 
+static void add_device(reading_t *rd, const mx_sync_device_row_t *row)
+{
+    mx_sync_entry_t *entry = add_entry(rd, row->stock ? MX_ENTRY_KEY_STOCK : MX_ENTRY_TO_DEVICE, row->stream, 0, row->user_nid);
+
+    entry->device_nid = row->device_nid;
+}
+
+static void add_device_change(reading_t *rd, const mx_sync_device_change_row_t *row)
+{
+    mx_sync_entry_t *entry = add_entry(rd, MX_ENTRY_DEVICE_LIST, row->stream, 0, row->user_nid);
+
+    entry->user_id = keep_str(rd, row->user_id);
+    entry->viewer_nid = row->viewer_nid;
+    entry->nrooms = row->nrooms;
+    if (row->nrooms) entry->rooms = apr_pmemdup(rd->batch->pool, row->rooms, sizeof(*row->rooms) * (apr_size_t)row->nrooms);
+    rd->batch->bytes += sizeof(*row->rooms) * (apr_size_t)row->nrooms;
+}
+
 /* Rows of one range, as read. */
 typedef struct news_t {
     mx_sync_event_row_t *events;
     mx_sync_data_row_t *data;
     mx_sync_receipt_row_t *receipts;
     mx_sync_typing_row_t *typing;
-    int nevents, ndata, nreceipts, ntyping;
+    mx_sync_device_row_t *devices;
+    mx_sync_device_change_row_t *changes;
+    int nevents, ndata, nreceipts, ntyping, ndevices, nchanges;
 } news_t;
 
 /* Most ranges hold events alone: where those use up all positions, nothing else is asked for. */
@@ -189,8 +210,11 @@ static apr_status_t read_rows(news_t *news, int *pfits, mx_conn_t *conn, apr_int
         rv = mx_store_sync_account_data(&news->data, &news->ndata, conn, after, upto, max, pool);
         if (rv == APR_SUCCESS) rv = mx_store_sync_receipts(&news->receipts, &news->nreceipts, conn, after, upto, max, pool);
         if (rv == APR_SUCCESS) rv = mx_store_sync_typing(&news->typing, &news->ntyping, conn, after, upto, now_ms, max, pool);
+        if (rv == APR_SUCCESS) rv = mx_store_sync_devices(&news->devices, &news->ndevices, conn, after, upto, max, pool);
+        if (rv == APR_SUCCESS) rv = mx_store_sync_device_changes(&news->changes, &news->nchanges, conn, after, upto, max, pool);
     }
-    *pfits = seen < max && news->ndata < max && news->nreceipts < max && news->ntyping < max;
+    *pfits = seen < max && news->ndata < max && news->nreceipts < max && news->ntyping < max
+             && news->ndevices < max && news->nchanges < max;
     return rv;
 }
 
@@ -214,12 +238,14 @@ apr_status_t mx_sync_read(mx_sync_batch_t **pbatch, mx_sync_state_t *state, mx_c
         *pbatch = NULL;
         return APR_SUCCESS;
     }
-    rd.batch = mx_sync_batch_create(after, upto, news.nevents + news.ndata + news.nreceipts + news.ntyping);
+    rd.batch = mx_sync_batch_create(after, upto, news.nevents + news.ndata + news.nreceipts + news.ntyping + news.ndevices + news.nchanges);
     if (!rd.batch) return APR_ENOMEM;
     for (i = 0; i < news.nevents; i++) add_event(&rd, &news.events[i]);
     for (i = 0; i < news.ndata; i++) add_account_data(&rd, &news.data[i]);
     for (i = 0; i < news.nreceipts; i++) add_receipt(&rd, &news.receipts[i]);
     for (i = 0; i < news.ntyping; i++) add_typing(&rd, &news.typing[i]);
+    for (i = 0; i < news.ndevices; i++) add_device(&rd, &news.devices[i]);
+    for (i = 0; i < news.nchanges; i++) add_device_change(&rd, &news.changes[i]);
     if (news.nevents < rd.batch->n) qsort(rd.batch->entries, (apr_size_t)rd.batch->n, sizeof(*rd.batch->entries), by_position);
     *pbatch = rd.batch;
     return APR_SUCCESS;

@@ -10,7 +10,8 @@
 #include "core/filter.h"
 #include <apr_atomic.h>
 
-typedef enum { MX_ENTRY_EVENT, MX_ENTRY_ACCOUNT_DATA, MX_ENTRY_RECEIPT, MX_ENTRY_TYPING } mx_sync_kind_e;
+typedef enum { MX_ENTRY_EVENT, MX_ENTRY_ACCOUNT_DATA, MX_ENTRY_RECEIPT, MX_ENTRY_TYPING,
+               MX_ENTRY_TO_DEVICE, MX_ENTRY_KEY_STOCK, MX_ENTRY_DEVICE_LIST } mx_sync_kind_e;
 
 /** One thing to tell. Strings live in the batch. */
 typedef struct mx_sync_entry_t {
@@ -34,6 +35,12 @@ typedef struct mx_sync_entry_t {
     const char *redacts;         /* of a redaction: the event it redacts */
     /* receipts */
     const char *thread_id;
+    /* messages to a device, its stock of keys: content is read by who is asked for it */
+    apr_int64_t device_nid;      /* 0: the entry is not for one device */
+    /* device list of user_nid, user_id */
+    apr_int64_t viewer_nid;      /* 0: all in `rooms` are told */
+    apr_int64_t *rooms;
+    int nrooms;
     /* typing */
     apr_int64_t first_until;     /* ms; 0: nobody */
 } mx_sync_entry_t;

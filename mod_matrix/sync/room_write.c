@@ -222,6 +222,23 @@ static void write_global(writing_t *wr)
     if (full->nglobal || mx_sync_is_initial(full)) wr->told = 1;
 }
 
+/* What is told to the device. CS-API: send-to-device messaging, and end-to-end encryption: extensions to /sync. */
+static const mx_error_t *write_device(writing_t *wr)
+{
+    mx_sync_full_t *full = wr->full;
+    const mx_error_t *err = NULL;
+    int told = 0;
+
+    mx_sync_device_lists_messages(wr->w, full->messages, full->nmessages);
+    if (!mx_sync_is_initial(full)) {
+        mx_jw_key(wr->w, "device_lists");
+        err = mx_sync_device_lists_write(wr->w, &told, full);
+    }
+    mx_sync_write_stock(wr->w, full->stock);
+    if (told || full->nmessages || full->stock_moved) wr->told = 1;
+    return err;
+}
+
 const mx_error_t *mx_sync_room_write_all(mx_sync_answer_t *out, mx_sync_full_t *full)
 {
     writing_t wr = { .full = full, .w = mx_jw_create(full->pool), .scratch = mx_jw_create(full->pool),
@@ -239,6 +256,8 @@ const mx_error_t *mx_sync_room_write_all(mx_sync_answer_t *out, mx_sync_full_t *
     if (!err) err = write_section(&wr, MX_SECTION_LEAVE, "leave");
     if (err) return err;
     mx_jw_end_object(wr.w);
+    err = write_device(&wr);
+    if (err) return err;
     mx_jw_end_object(wr.w);
     *out = (mx_sync_answer_t){ wr.w->buf, full->upto, !wr.told };
     return NULL;

@@ -9,6 +9,18 @@
 
 /* ---- rooms ---- */
 
+/* What is told to the device. More than fits goes into the next answer: this one then reaches no further. */
+static apr_status_t read_messages(mx_sync_full_t *full, mx_conn_t *conn)
+{
+    apr_status_t rv = mx_store_to_device_read(&full->messages, &full->nmessages, conn, full->ask->who->device_nid, full->ask->since,
+                                              full->upto, MX_SYNC_TO_DEVICE_MAX + 1, full->pool);
+
+    if (rv != APR_SUCCESS || full->nmessages <= MX_SYNC_TO_DEVICE_MAX) return rv;
+    full->nmessages = MX_SYNC_TO_DEVICE_MAX;
+    full->upto = full->messages[MX_SYNC_TO_DEVICE_MAX - 1].stream;
+    return APR_SUCCESS;
+}
+
 static apr_status_t read_members(mx_sync_full_t *full)
 {
     const mx_who_t *who = full->ask->who;
@@ -18,7 +30,8 @@ static apr_status_t read_members(mx_sync_full_t *full)
     /* a writer that was slow to register can set the watermark back; what was told stays told */
     if (rv == APR_SUCCESS) rv = mx_store_stream_watermark_after(&full->upto, full->ask->since, conn, full->pool);
     if (rv == APR_SUCCESS && !mx_sync_is_initial(full) && !full->ask->full_state)
-        rv = mx_store_sync_quiet(&full->quiet, conn, who->user_nid, full->ask->since, full->upto, full->pool);
+        rv = mx_store_sync_quiet(&full->quiet, conn, who->user_nid, who->device_nid, full->ask->since, full->upto, full->pool);
+    if (rv == APR_SUCCESS && full->for_device && !full->quiet) rv = read_messages(full, conn);
     if (rv == APR_SUCCESS && !full->quiet)
         rv = mx_store_sync_members(&full->members, &full->nparts, conn, who->user_nid, full->ask->since, full->pool);
     mx_store_return(conn);

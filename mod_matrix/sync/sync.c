@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The stream of a homeserver in this child: its start and end, pokes, and which way an answer takes. */
-#include "sync/sync_private.h"
+#include "sync/devices.h"
 #include "store/stream.h"
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -49,6 +49,7 @@ apr_status_t mx_sync_init(mx_server_t *server)
     if (rv == APR_SUCCESS) rv = apr_thread_mutex_create(&state->lazy_lock, APR_THREAD_MUTEX_DEFAULT, server->pool);
     if (rv != APR_SUCCESS) return rv;
     mx_sync_interest_init(&state->interest, state->pool);
+    mx_sync_devices_init(state);
     state->lazy = mx_sync_lazy_create(mx_settings_cache_bytes(settings, MX_CACHE_LAZY_MEMBERS), server->pool);
     state->filters = mx_sync_filter_cache_create(mx_settings_cache_bytes(settings, MX_CACHE_FILTERS), server->pool);
     state->filter_ids = mx_sync_filter_id_cache_create(mx_settings_cache_bytes(settings, MX_CACHE_FILTER_IDS), server->pool);
@@ -76,6 +77,7 @@ const mx_error_t *mx_sync_answer(mx_sync_answer_t *out, mx_server_t *server, con
         err = mx_sync_position(&position, server, pool);
         if (err) return err;
     }
-    if (ask->since >= 0) err = mx_sync_live_answer(out, &done, server, ask, position, pool);
+    if (ask->since >= 0) err = mx_sync_devices_settle(server, ask, pool);
+    if (!err && ask->since >= 0) err = mx_sync_live_answer(out, &done, server, ask, position, pool);
     return err || done ? err : mx_sync_full_answer(out, server, ask, pool);
 }

@@ -48,15 +48,19 @@ typedef struct mx_sync_answer_t {
 
 /** Everything in (since, position] that concerns the user and passes the filter. CS-API: GET /sync. */
 const mx_error_t *mx_sync_answer(mx_sync_answer_t *out, mx_server_t *server, const mx_sync_ask_t *ask, apr_pool_t *pool);
-/** An answer that tells nothing but where to go on. */
-mx_buf_t *mx_sync_answer_nothing(apr_int64_t position, apr_pool_t *pool);
+/** An answer that tells nothing but where to go on, and what is left of the device's keys. */
+const mx_error_t *mx_sync_answer_nothing(mx_buf_t **pbody, mx_server_t *server, const mx_who_t *who, apr_int64_t position,
+                                         apr_pool_t *pool);
+/** Writes {"changed":[…],"left":[…]} since `from`. CS-API: GET /keys/changes. M_INVALID_PARAM for a `to` that is before. */
+const mx_error_t *mx_sync_device_lists_between(mx_json_writer_t *w, mx_server_t *server, const mx_who_t *who, apr_int64_t from,
+                                               apr_int64_t to, apr_pool_t *pool);
 
 /* ---- waiting (sync/waiter.c) ---- */
 
 /** A user who waits for news. Filled by the caller as said; the rest belongs to sync/. */
 typedef struct mx_sync_waiter_t {
     mx_server_t *server;         /* caller */
-    apr_int64_t user_nid;        /* caller */
+    apr_int64_t user_nid, device_nid;   /* caller */
     const mx_filter_t *filter;   /* caller; must outlive the wait */
     apr_int64_t checked;         /* caller: nothing up to here; moved on by mx_sync_waiter_disarm() */
     void (*wake)(void *baton);

@@ -12,6 +12,10 @@
 #include <apr_thread_mutex.h>
 #include <apr_thread_proc.h>
 
+#define MX_SYNC_DEVICES_MAX 20000    /* devices that a child remembers something of */
+
+typedef struct mx_sync_device_t mx_sync_device_t;
+
 typedef struct mx_sync_state_t {
     mx_server_t *server;
     apr_pool_t *pool;                /* of its own allocator; used under `lock` */
@@ -19,6 +23,9 @@ typedef struct mx_sync_state_t {
     mx_sync_ring_t ring;
     mx_sync_interest_t interest;
     mx_sync_user_t *pending;         /* users whose rooms the notifier has to load */
+    mx_nid_map_t devices;            /* device nid -> mx_sync_device_t (sync/devices.c) */
+    mx_slab_t *device_slab;
+    apr_uint64_t device_versions;    /* given so far */
     int waiters;
     int running;                     /* the notifier's thread exists and the ring follows the stream once `ready` */
     int ready, stopping;             /* these three are written under the lock and read anywhere */
@@ -64,9 +71,15 @@ void mx_sync_waiter_wake_all_locked(mx_sync_state_t *state);
 /* live.c */
 /** 1 if the entry is in what a filter lets through; room membership is not asked. */
 int mx_sync_entry_passes(const mx_sync_entry_t *entry, const mx_filter_t *filter);
+/** 1 if the user is told of this change of a device list. Called with the lock held. */
+int mx_sync_entry_lists(const mx_sync_entry_t *entry, const mx_sync_user_t *reader);
 /** Answers from the ring alone; *pdone 0 if that cannot be done. `upto_least` is a position that the answer must reach. */
 const mx_error_t *mx_sync_live_answer(mx_sync_answer_t *out, int *pdone, mx_server_t *server, const mx_sync_ask_t *ask,
                                       apr_int64_t upto_least, apr_pool_t *pool);
+
+/* devices.c */
+/** Makes what remembers devices. */
+void mx_sync_devices_init(mx_sync_state_t *state);
 
 /* rooms.c */
 /** Answers from the database. */
@@ -94,8 +107,13 @@ void mx_sync_write_receipts(mx_json_writer_t *w, mx_sync_receipt_out_t *receipts
 mx_slice_t mx_sync_receipt_data(const mx_sync_receipt_row_t *row, apr_pool_t *pool);
 void mx_sync_write_typing(mx_json_writer_t *w, const char **user_ids, int n);
 void mx_sync_write_account_data(mx_json_writer_t *w, const char *type, mx_slice_t content);
+/** The members of `stock` (sync/devices.h) of an open object that has members already; p NULL: none. */
+void mx_sync_write_stock(mx_json_writer_t *w, mx_slice_t stock);
 /** The limit on a room's timeline that holds for this filter. CS-API: EventFilter.limit. */
 int mx_sync_timeline_limit(const mx_server_t *server, const mx_filter_t *filter);
+
+/** An answer with nothing in it but a position and `stock` (sync/devices.h; p NULL: not known). live.c */
+mx_buf_t *mx_sync_write_nothing(apr_int64_t position, mx_slice_t stock, apr_pool_t *pool);
 
 #define MX_SYNC_TIMELINE_DEFAULT 10
 

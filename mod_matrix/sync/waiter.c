@@ -9,18 +9,25 @@ void mx_sync_waiter_wake_locked(mx_sync_waiter_t *waiter)
     waiter->wake(waiter->baton);
 }
 
+/* An entry that concerns the waiter's user concerns the waiter. */
+static int wants(const mx_sync_waiter_t *waiter, const mx_sync_entry_t *entry)
+{
+    return entry->position > waiter->checked && (!entry->device_nid || entry->device_nid == waiter->device_nid)
+           && mx_sync_entry_passes(entry, waiter->filter);
+}
+
 /* The user's waiters whom this entry concerns. */
 static void wake_user(mx_sync_user_t *user, const mx_sync_entry_t *entry)
 {
     mx_sync_waiter_t *waiter;
 
     for (waiter = user->waiters; waiter; waiter = waiter->next)
-        if (entry->position > waiter->checked && mx_sync_entry_passes(entry, waiter->filter)) mx_sync_waiter_wake_locked(waiter);
+        if (wants(waiter, entry)) mx_sync_waiter_wake_locked(waiter);
 }
 
-static void wake_room(const mx_sync_state_t *state, const mx_sync_entry_t *entry)
+static void wake_room(const mx_sync_state_t *state, apr_int64_t room_nid, const mx_sync_entry_t *entry)
 {
-    const mx_sync_room_t *room = mx_sync_interest_room(&state->interest, entry->room_nid);
+    const mx_sync_room_t *room = mx_sync_interest_room(&state->interest, room_nid);
     const mx_nid_map_slot_t *slot;
     apr_uint32_t at = 0;
 
@@ -40,27 +47,41 @@ static void tell_target(mx_sync_state_t *state, const mx_sync_entry_t *entry)
     else mx_sync_interest_part(&state->interest, user, entry->room_nid);
 }
 
+/* Those who share a room, and the user's other devices; or the one whom it is told. */
+static void tell_device_list(mx_sync_state_t *state, const mx_sync_entry_t *entry)
+{
+    mx_sync_user_t *user = mx_sync_interest_user(&state->interest, entry->viewer_nid ? entry->viewer_nid : entry->user_nid);
+
+    if (user) wake_user(user, entry);
+    for (int i = 0; i < entry->nrooms; i++) wake_room(state, entry->rooms[i], entry);
+}
+
 static void tell(mx_sync_state_t *state, const mx_sync_entry_t *entry)
 {
     mx_sync_user_t *user;
 
     switch (entry->kind) {
     case MX_ENTRY_EVENT:
-        wake_room(state, entry);
+        wake_room(state, entry->room_nid, entry);
         tell_target(state, entry);
         break;
     case MX_ENTRY_RECEIPT:
         if (!mx_str_eq(entry->type, "m.read.private")) {
-            wake_room(state, entry);
+            wake_room(state, entry->room_nid, entry);
             break;
         }
         /* fall through */
     case MX_ENTRY_ACCOUNT_DATA:
+    case MX_ENTRY_TO_DEVICE:
+    case MX_ENTRY_KEY_STOCK:
         user = mx_sync_interest_user(&state->interest, entry->user_nid);
         if (user) wake_user(user, entry);
         break;
+    case MX_ENTRY_DEVICE_LIST:
+        tell_device_list(state, entry);
+        break;
     case MX_ENTRY_TYPING:
-        wake_room(state, entry);
+        wake_room(state, entry->room_nid, entry);
         break;
     }
 }
@@ -88,7 +109,8 @@ void mx_sync_waiter_wake_all_locked(mx_sync_state_t *state)
 /* Does the entry concern the user? The same rule as tell(), asked from the other side. */
 static int concerns(const mx_sync_user_t *user, const mx_sync_entry_t *entry)
 {
-    if (entry->kind == MX_ENTRY_ACCOUNT_DATA) return entry->user_nid == user->nid;
+    if (entry->kind == MX_ENTRY_DEVICE_LIST) return mx_sync_entry_lists(entry, user);
+    if (entry->kind == MX_ENTRY_ACCOUNT_DATA || entry->device_nid) return entry->user_nid == user->nid;
     if (entry->kind == MX_ENTRY_RECEIPT && mx_str_eq(entry->type, "m.read.private")) return entry->user_nid == user->nid;
     return entry->target_nid == user->nid || mx_nid_map_get(&user->rooms, entry->room_nid);
 }
@@ -104,8 +126,7 @@ static int has_news(const mx_sync_state_t *state, const mx_sync_waiter_t *waiter
         for (i = 0; i < batch->n; i++) {
             const mx_sync_entry_t *entry = &batch->entries[i];
 
-            if (entry->position > waiter->checked && concerns(waiter->user, entry) && mx_sync_entry_passes(entry, waiter->filter))
-                return 1;
+            if (wants(waiter, entry) && concerns(waiter->user, entry)) return 1;
         }
     return 0;
 }

@@ -106,3 +106,10 @@ void mx_sync_write_account_data(mx_json_writer_t *w, const char *type, mx_slice_
     mx_jw_key_raw(w, "content", content);
     mx_jw_end_object(w);
 }
+
+void mx_sync_write_stock(mx_json_writer_t *w, mx_slice_t stock)
+{
+    if (!stock.p) return;
+    mx_buf_append_char(w->buf, ',');
+    mx_buf_append(w->buf, stock.p, stock.len);
+}

@@ -4,6 +4,7 @@
 
 #include "room/room.h"
 #include "store/device.h"
+#include "store/key_backup.h"
 #include "store/user.h"
 #include "user/user_private.h"
 
@@ -20,6 +21,7 @@ static apr_status_t account_close(apr_int64_t *pepoch, mx_server_t *server, cons
     if (!rv) rv = mx_user_uia_finish(uia, conn, pool);
     if (!rv) rv = mx_store_user_deactivate(conn, user_nid, erase, pool);
     if (!rv) rv = mx_store_device_delete_all(pepoch, conn, user_nid, 0, pool);
+    if (!rv) rv = mx_store_backup_forget(conn, user_nid, pool);
     if (!rv) rv = mx_store_commit(conn);
     mx_store_return(conn);
     return rv;
@@ -44,6 +46,7 @@ const mx_error_t *mx_user_deactivate(mx_server_t *server, mx_uia_t *uia, int era
     if (rv == MX_STORE_NONE) return mx_user_uia_used_up(pool);
     if (rv) return mx_server_store_error(rv, "deactivating an account", pool);
     mx_user_token_moved(server, mx_user_uia_user_nid(uia), epoch);
+    mx_server_stream_moved(server);
     /* and what another device joined meanwhile; nobody is left who could try again */
     err = mx_room_member_leave_all(server, user_id, pool);
     if (err)

@@ -36,11 +36,14 @@ const mx_error_t *mx_user_device_rename(mx_server_t *server, const mx_who_t *who
 {
     const mx_error_t *err = mx_user_session_check_name(display_name, pool);
     apr_status_t rv;
+    int told = 0;
 
     if (err) return err;
-    rv = mx_store_device_rename(server->store, who->user_nid, device_id, display_name, pool);
+    rv = mx_store_device_rename(&told, server->store, who->user_nid, device_id, display_name, pool);
     if (rv == MX_STORE_NONE) return device_unknown(pool);
-    return rv ? mx_server_store_error(rv, "renaming a device", pool) : NULL;
+    if (rv) return mx_server_store_error(rv, "renaming a device", pool);
+    if (told) mx_server_stream_moved(server);
+    return NULL;
 }
 
 /** `uia` may be NULL; n < 0: all devices. */
@@ -62,6 +65,7 @@ static const mx_error_t *delete_devices(mx_server_t *server, apr_int64_t user_ni
     if (rv == MX_STORE_NONE) return mx_user_uia_used_up(pool);
     if (rv) return mx_server_store_error(rv, "deleting devices", pool);
     mx_user_token_moved(server, user_nid, epoch);
+    mx_server_stream_moved(server);
     return NULL;
 }
 
@@ -73,6 +77,11 @@ const mx_error_t *mx_user_device_delete(mx_server_t *server, mx_uia_t *uia, cons
     const mx_error_t *err = mx_user_uia_check(uia, delete_flows, 1);
 
     return err ? err : delete_devices(server, mx_user_uia_user_nid(uia), uia, device_ids, n, pool);
+}
+
+const mx_error_t *mx_user_device_drop(mx_server_t *server, apr_int64_t user_nid, const char *device_id, apr_pool_t *pool)
+{
+    return delete_devices(server, user_nid, NULL, &device_id, 1, pool);
 }
 
 const mx_error_t *mx_user_device_logout(mx_server_t *server, const mx_who_t *who, apr_pool_t *pool)

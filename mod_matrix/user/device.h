@@ -20,6 +20,8 @@ const mx_error_t *mx_user_device_rename(mx_server_t *server, const mx_who_t *who
 const mx_error_t *mx_user_device_delete(mx_server_t *server, mx_uia_t *uia, const char *const *device_ids, int n,
                                         apr_pool_t *pool);
 
+/** Deletes one device, with all that hangs on it, and asks nobody. */
+const mx_error_t *mx_user_device_drop(mx_server_t *server, apr_int64_t user_nid, const char *device_id, apr_pool_t *pool);
 /** POST /logout: the device that asks goes, with its tokens. */
 const mx_error_t *mx_user_device_logout(mx_server_t *server, const mx_who_t *who, apr_pool_t *pool);
 /** POST /logout/all. */

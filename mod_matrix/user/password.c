@@ -108,5 +108,6 @@ const mx_error_t *mx_user_password_change(mx_server_t *server, mx_uia_t *uia, co
     if (rv == MX_STORE_NONE) return mx_user_uia_used_up(pool);
     if (rv) return mx_server_store_error(rv, "changing a password", pool);
     mx_user_token_moved(server, mx_user_uia_user_nid(uia), epoch);
+    if (epoch) mx_server_stream_moved(server);
     return NULL;
 }

@@ -23,3 +23,13 @@ def test_interop_002_matrix_nio(server):
     # Debian's own package, so Debian's own Python
     steps = walk("/usr/bin/python3", HERE / "walk_nio.py", server.base_url)
     assert steps[-1] == "the leave is seen"
+
+
+def test_interop_003_matrix_nio_encrypted(server):
+    steps = walk("/usr/bin/python3", HERE / "walk_nio_e2ee.py", server.base_url, seconds=240)
+    assert steps[-1] == "a device that logged out is no longer written to"
+
+
+def test_interop_004_matrix_js_sdk_encrypted(server):
+    steps = walk("node", HERE / "walk_js_e2ee.mjs", server.base_url, NODE_FOLDER, seconds=240)
+    assert steps[-1] == "it is signed by its owner, and both devices read what comes"

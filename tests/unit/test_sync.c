@@ -81,7 +81,8 @@ static bell_t *bell_hang(mx_server_t *at, const mx_who_t *who, const mx_filter_t
     bell_t *bell = apr_pcalloc(pool, sizeof(*bell));
     apr_thread_mutex_create(&bell->lock, APR_THREAD_MUTEX_DEFAULT, pool);
     apr_thread_cond_create(&bell->rung, pool);
-    bell->waiter = (mx_sync_waiter_t){ .server = at, .user_nid = who->user_nid, .filter = filter, .checked = checked };
+    bell->waiter = (mx_sync_waiter_t){ .server = at, .user_nid = who->user_nid, .device_nid = who->device_nid, .filter = filter,
+                                       .checked = checked };
     mx_sync_waiter_arm(&bell->waiter, ring, bell);
     return bell;
 }
@@ -226,7 +227,7 @@ static int quiet(apr_int64_t *since, const mx_who_t *who)
     int yes = -1;
     ck_assert_int_eq(mx_store_borrow(&conn, server->store, pool), APR_SUCCESS);
     ck_assert_int_eq(mx_store_stream_watermark_after(&upto, *since, conn, pool), APR_SUCCESS);
-    ck_assert_int_eq(mx_store_sync_quiet(&yes, conn, who->user_nid, *since, upto, pool), APR_SUCCESS);
+    ck_assert_int_eq(mx_store_sync_quiet(&yes, conn, who->user_nid, who->device_nid, *since, upto, pool), APR_SUCCESS);
     mx_store_return(conn);
     *since = upto;
     return yes;

@@ -6,6 +6,7 @@
 #include "store/cleanup.h"
 #include "store/state.h"
 
+#define DAY_MS ((apr_int64_t)86400000)
 #define SLICE_MS 20000               /* then other tasks have their turn */
 #define STEP_ROWS 500                /* of one statement: a few ms, for which a room's writers may wait */
 #define REST_MIN_US 1000             /* between steps; at least as long as the step took, so half of the time is others' */
@@ -14,10 +15,9 @@
  * CS-API: transaction identifiers, which does not say how long one is to be known. A client that was offline sends again within
  * hours; a month lets one that sleeps over its holidays repeat itself without harm.
  */
-#define TXN_KEPT_MS (30 * MX_DAY_MS)
-#define TOKEN_KEPT_MS (30 * MX_DAY_MS)       /* so long an expired token is told to refresh, after that it is an unknown one */
-#define RESOLUTION_KEPT_MS (30 * MX_DAY_MS)
-#define MX_DAY_MS ((apr_int64_t)86400000)
+#define TXN_KEPT_MS (30 * DAY_MS)
+#define TOKEN_KEPT_MS (30 * DAY_MS)       /* so long an expired token is told to refresh, after that it is an unknown one */
+#define RESOLUTION_KEPT_MS (30 * DAY_MS)
 
 /* ---- snapshots ---- */
 

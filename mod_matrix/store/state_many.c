@@ -91,6 +91,15 @@ apr_status_t mx_store_state_load_many(mx_state_list_t *out, mx_store_t *store, c
 
 enum { SIDE_BOTH, SIDE_FROM, SIDE_TO, SIDES };
 
+/* $1, $2: pairs of snapshots. part: for each pair (o) the snapshots of their chains, by whose they are (side, as above). */
+#define PARTS_OF_PAIRS                                                                                                   \
+    "with pair as (select o, f, t from unnest($1::int8[], $2::int8[]) with ordinality p(f, t, o) where f <> t),"         \
+    " link as (select p.o, 1 as side, u.snap from pair p join snapshot t on t.snap_nid = p.f,"                           \
+    " unnest(snapshot_chain(t.anc, t.snap_nid)) u(snap)"                                                                 \
+    " union all select p.o, 2, u.snap from pair p join snapshot t on t.snap_nid = p.t,"                                  \
+    " unnest(snapshot_chain(t.anc, t.snap_nid)) u(snap)),"                                                               \
+    " part as (select o, snap, case count(*) when 1 then min(side) else 0 end as side from link group by o, snap)"
+
 /** The difference that the piles of one pair make; empties them. */
 static apr_status_t piles_diff(mx_state_list_t *out, pile_t piles[SIDES], apr_pool_t *pool)
 {
@@ -111,12 +120,7 @@ apr_status_t mx_store_state_diff_many(mx_state_list_t *out, mx_store_t *store, c
     /* Only a key of which a part speaks that is not in both chains can differ. What the common part says of it is read
        entry by entry where the part is long and the keys are few. */
     MX_STMT(state_diff, "LL",
-            "with pair as (select o, f, t from unnest($1::int8[], $2::int8[]) with ordinality p(f, t, o) where f <> t),"
-            " link as (select p.o, 1 as side, u.snap from pair p join snapshot t on t.snap_nid = p.f,"
-            " unnest(snapshot_chain(t.anc, t.snap_nid)) u(snap)"
-            " union all select p.o, 2, u.snap from pair p join snapshot t on t.snap_nid = p.t,"
-            " unnest(snapshot_chain(t.anc, t.snap_nid)) u(snap)),"
-            " part as (select o, snap, case count(*) when 1 then min(side) else 0 end as side from link group by o, snap),"
+            PARTS_OF_PAIRS ","
             " found as materialized (select p.o, p.side, s.snap_nid, s.idx, octet_length(s.delta) as len from part p"
             " join snapshot s on s.snap_nid = p.snap),"
             " few as materialized (select o from found where side <> 0 group by o having sum(len) <= " FEW_BYTES "),"
@@ -149,12 +153,7 @@ apr_status_t mx_store_state_own_many(mx_state_own_t *out, mx_store_t *store, con
                                      apr_pool_t *pool)
 {
     MX_STMT(state_own, "LL",
-            "with pair as (select o, f, t from unnest($1::int8[], $2::int8[]) with ordinality p(f, t, o) where f <> t),"
-            " link as (select p.o, 1 as side, u.snap from pair p join snapshot t on t.snap_nid = p.f,"
-            " unnest(snapshot_chain(t.anc, t.snap_nid)) u(snap)"
-            " union all select p.o, 2, u.snap from pair p join snapshot t on t.snap_nid = p.t,"
-            " unnest(snapshot_chain(t.anc, t.snap_nid)) u(snap)),"
-            " part as (select o, snap, case count(*) when 1 then min(side) else 0 end as side from link group by o, snap)"
+            PARTS_OF_PAIRS
             " select p.o - 1, p.side, s.delta, exists (select from part q where q.o = p.o and q.side = 0) from part p"
             " join snapshot s on s.snap_nid = p.snap where p.side <> 0 order by p.o, p.side, s.idx desc");
     pile_t pile = { NULL, 0, 0 };

@@ -80,6 +80,14 @@ static void begin(void)
     runs = at_once = most_at_once = told_to_stop = cut_off = hold = fails = 0;
 }
 
+/** Two children with the same task. */
+static void begin_two(mx_server_t **pa, mx_server_t **pb, const mx_runner_task_t *task)
+{
+    begin();
+    *pa = child(task);
+    *pb = child(task);
+}
+
 START_TEST(no_thread_and_no_connection_before_the_first_write)
 {
     static const mx_runner_task_t task = { "t", 3600000, 1000, work };
@@ -128,9 +136,7 @@ START_TEST(a_task_is_done_by_one_child_at_a_time)
 {
     static const mx_runner_task_t task = { "t", 1, 1000, work };
     mx_server_t *a, *b;
-    begin();
-    a = child(&task);
-    b = child(&task);
+    begin_two(&a, &b, &task);
     mx_server_stream_moved(a);
     mx_server_stream_moved(b);
     while (load(&runs) < 30) {
@@ -150,9 +156,7 @@ START_TEST(a_long_run_keeps_its_lease_and_a_stop_hands_it_on_at_once)
     static const mx_runner_task_t task = { "t", 3600000, 60000, work };
     mx_server_t *a, *b;
     apr_time_t stopped;
-    begin();
-    a = child(&task);
-    b = child(&task);
+    begin_two(&a, &b, &task);
     hold = 1;
     mx_server_stream_moved(a);
     wait_for(&runs, 1);
@@ -188,9 +192,7 @@ START_TEST(a_run_that_outlives_its_lease_learns_it_and_spoils_nothing)
 {
     static const mx_runner_task_t task = { "t", 3600000, 60000, oversleep };
     mx_server_t *a, *b;
-    begin();
-    a = child(&task);
-    b = child(&task);
+    begin_two(&a, &b, &task);
     mx_server_stream_moved(a);
     wait_for(&runs, 1);
     mx_server_stream_moved(b);
@@ -208,9 +210,7 @@ START_TEST(work_that_comes_while_a_run_is_under_way_is_done_after_it)
 {
     static const mx_runner_task_t task = { "t", 3600000, 60000, work };
     mx_server_t *a, *b;
-    begin();
-    a = child(&task);
-    b = child(&task);
+    begin_two(&a, &b, &task);
     hold = 1;
     mx_server_stream_moved(a);
     wait_for(&runs, 1);

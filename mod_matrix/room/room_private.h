@@ -19,6 +19,7 @@
 
 #include "base/cache.h"
 #include "room/room.h"
+#include "store/persist.h"
 #include "store/room.h"
 
 #include <apr_thread_mutex.h>
@@ -32,6 +33,7 @@ struct mx_room_state_t {
     mx_cache_t *facts;               /* room/facts.c */
     apr_thread_mutex_t *publish[MX_ROOM_STRIPES];
     struct mx_room_combiner_t *combiner;   /* room/send.c */
+    struct mx_room_group_t *group;         /* room/send_group.c */
     struct mx_room_resolver_t *resolver;   /* room/resolve.c */
     apr_thread_mutex_t *hash_key_lock;
     int hash_key_known;
@@ -129,5 +131,11 @@ apr_status_t mx_room_resolve_init(struct mx_room_state_t *state, mx_server_t *se
 /* ---- the combiner (room/send.c) ---- */
 
 apr_status_t mx_room_send_init(struct mx_room_state_t *state, mx_server_t *server);
+
+/* ---- rooms that share a transaction (room/send_group.c) ---- */
+
+apr_status_t mx_room_group_init(struct mx_room_state_t *state, mx_server_t *server);
+/** mx_store_persist_messages(), together with other rooms' if several store at the same time. The result lives in `pool`. */
+apr_status_t mx_room_group_store(mx_persist_result_t **presult, mx_server_t *server, const mx_persist_batch_t *batch, apr_pool_t *pool);
 
 #endif

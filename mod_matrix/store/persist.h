@@ -101,6 +101,21 @@ typedef struct mx_persist_result_t {
 /** Plain messages on top of the room's one state, a chain: of the batch only room, ver and events (without state) are read. */
 apr_status_t mx_store_persist_messages(mx_persist_result_t **presult, mx_store_t *store,
                                        const mx_persist_batch_t *batch, apr_pool_t *pool);
+
+/** A room's share of mx_store_persist_many(). */
+typedef struct mx_persist_many_t {
+    const mx_persist_batch_t *batch; /* as for mx_store_persist_messages() */
+    mx_persist_result_t **presult;
+    apr_pool_t *pool;                /* the result lives in it */
+} mx_persist_many_t;
+
+/**
+ * Messages of several rooms in one transaction. `many` ascends by the nids of the rooms, each of which is there once. Results are the
+ * rooms' own: a conflict in one leaves the others stored. An error is everybody's and, but for MX_STORE_UNAVAILABLE, means that
+ * nothing is stored.
+ */
+apr_status_t mx_store_persist_many(mx_store_t *store, const mx_persist_many_t *many, int n, apr_pool_t *pool);
+
 /** Anything. MX_STORE_DUPLICATE: an event, a room or an alias of that name came into being this moment. */
 apr_status_t mx_store_persist_batch(mx_persist_result_t **presult, mx_store_t *store, const mx_persist_batch_t *batch,
                                     apr_pool_t *pool);

@@ -22,11 +22,13 @@
 #include "store/persist.h"
 #include "store/room.h"
 
+#include <apr_allocator.h>
 #include <apr_thread_mutex.h>
 
 #define MX_ROOM_STRIPES 64
 
 struct mx_room_state_t {
+    apr_allocator_t *view_allocator; /* of the views' pools; has a lock */
     mx_cache_t *views;               /* room nid: mx_room_t */
     mx_cache_t *ids;                 /* room id: nid as a pointer */
     mx_cache_t *events;              /* mx_room_state_event_key_t: mx_room_state_event_t */

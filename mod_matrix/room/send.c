@@ -12,8 +12,7 @@
 #include "room/accept.h"
 
 #include "base/slab.h"
-
-#include <apr_thread_cond.h>
+#include "base/wake.h"
 
 #define WAIT_MAX_MS 10000               /* for one's turn; then 503 */
 /* Rounds of building and storing. Each lost one means that another child won; who changes state takes longer to build and so
@@ -28,7 +27,7 @@ typedef struct waiter_t {
     int plain;                          /* one item that may be stored with those of others */
     mx_room_accept_item_t *item;             /* if plain */
     apr_pool_t *pool;
-    apr_thread_cond_t *cond;            /* NULL until it has to wait */
+    mx_wake_t *wake;
 } waiter_t;
 
 typedef struct queue_t {
@@ -119,28 +118,25 @@ static void queue_remove_locked(queue_t *q, waiter_t *w)
         q->tail = p;
 }
 
-static void set_state_locked(waiter_t *w, waiter_state_e state)
+/** At the deadline: 1 if it has left the queue, 0 if its turn came meanwhile. */
+static int give_up(stripe_t *s, queue_t *q, waiter_t *w)
 {
-    w->state = state;
-    if (w->cond)
-        apr_thread_cond_signal(w->cond);
+    int waits;
+    apr_thread_mutex_lock(s->lock);
+    waits = w->state == WAITING;
+    if (waits)
+        queue_remove_locked(q, w);
+    apr_thread_mutex_unlock(s->lock);
+    return waits;
 }
 
 /** Sleeps until the waiter leads or is done; at the deadline it leaves, unless it is being worked on. */
-static const mx_error_t *wait_locked(stripe_t *s, queue_t *q, waiter_t *w)
+static const mx_error_t *sleep_until(stripe_t *s, queue_t *q, waiter_t *w)
 {
-    apr_time_t deadline = apr_time_now() + apr_time_from_msec(WAIT_MAX_MS);
-    while (w->state == WAITING || w->state == TAKEN) {
-        apr_interval_time_t left = deadline - apr_time_now();
-        if (w->state == WAITING && left <= 0) {
-            queue_remove_locked(q, w);
-            return mx_error_make_status(w->pool, MX_E_UNKNOWN, 503, "The room is too busy; try again.");
-        }
-        if (w->state == TAKEN)
-            apr_thread_cond_wait(w->cond, s->lock);
-        else
-            apr_thread_cond_timedwait(w->cond, s->lock, left);
-    }
+    int state = mx_wake_wait(w->wake, apr_time_from_msec(WAIT_MAX_MS));
+    if (!state && give_up(s, q, w))
+        return mx_error_make_status(w->pool, MX_E_UNKNOWN, 503, "The room is too busy; try again.");
+    w->state = (waiter_state_e)(state ? state : mx_wake_wait(w->wake, -1));
     return NULL;
 }
 
@@ -148,23 +144,20 @@ static const mx_error_t *wait_locked(stripe_t *s, queue_t *q, waiter_t *w)
 static const mx_error_t *enter(mx_server_t *server, const char *room_id, waiter_t *w)
 {
     stripe_t *s = stripe_of(server, room_id);
-    const mx_error_t *err = NULL;
     queue_t *q;
-    apr_status_t rv;
+    int waits;
+    apr_status_t rv = mx_wake_create(&w->wake, w->pool);
+    if (rv != APR_SUCCESS)
+        return mx_error_internal(w->pool, rv, "making a condition variable");
     apr_thread_mutex_lock(s->lock);
     q = queue_find_locked(s, room_id);
-    w->state = q->first ? WAITING : LEADS;
-    if (w->state == WAITING && (rv = apr_thread_cond_create(&w->cond, w->pool)) != APR_SUCCESS) {
-        apr_thread_mutex_unlock(s->lock);
-        return mx_error_internal(w->pool, rv, "making a condition variable");
-    }
+    waits = q->first != NULL;
+    w->state = waits ? WAITING : LEADS;
     w->next = NULL;
     *q->tail = w;
     q->tail = &w->next;
-    if (w->state == WAITING)
-        err = wait_locked(s, q, w);
     apr_thread_mutex_unlock(s->lock);
-    return err;
+    return waits ? sleep_until(s, q, w) : NULL;
 }
 
 /** The leader takes the plain items that queue right behind it, its own first. Returns their number. */
@@ -188,19 +181,24 @@ static void leave(mx_server_t *server, const char *room_id, waiter_t *leader)
 {
     stripe_t *s = stripe_of(server, room_id);
     queue_t *q;
-    waiter_t *w, *next;
+    waiter_t *w, *next, *following;
     apr_thread_mutex_lock(s->lock);
     q = queue_find_locked(s, room_id);
-    for (w = leader->next; w && w->state == TAKEN; w = next) {
-        next = w->next;
-        set_state_locked(w, DONE);
+    for (next = leader->next; next && next->state == TAKEN; next = next->next) {
     }
-    q->first = w;
-    if (w)
-        set_state_locked(w, LEADS);
+    q->first = next;
+    if (next)
+        next->state = LEADS;
     else
         queue_drop_locked(s, q);
     apr_thread_mutex_unlock(s->lock);
+    /* who is taken stays until it is woken; the next one first, for others wait for it */
+    if (next)
+        mx_wake_set(next->wake, LEADS);
+    for (w = leader->next; w != next; w = following) {
+        following = w->next;
+        mx_wake_set(w->wake, DONE);
+    }
 }
 
 /* ---- plain events, many at once ---- */

@@ -9,7 +9,8 @@
  */
 #include "room/room_private.h"
 
-#include <apr_thread_cond.h>
+#include "base/wake.h"
+
 #include <stdlib.h>
 
 #define RUNNING_MAX 2               /* transactions at once: one runs while the other waits for the disk */
@@ -18,7 +19,7 @@
 #define BYTES_MAX (1024 * 1024)     /* … and the bytes of those; a larger batch goes alone */
 #define WAIT_MAX_MS 10000           /* for one's turn; then 503 */
 
-typedef enum { WAITING, TAKEN, LEADS, DONE } member_state_e;
+typedef enum { WAITING, TAKEN, LEADS, DONE } member_state_e;   /* the last two are what it is woken with */
 
 typedef struct member_t {
     struct member_t *next;
@@ -27,7 +28,7 @@ typedef struct member_t {
     apr_size_t bytes;
     apr_status_t rv;
     mx_persist_result_t *result;
-    apr_thread_cond_t *cond;         /* NULL until it has to wait */
+    mx_wake_t *wake;
 } member_t;
 
 typedef struct mx_room_group_t {
@@ -55,36 +56,30 @@ static member_t *unlink_locked(group_t *g, member_t **p)
     return m;
 }
 
-static void leave_locked(group_t *g, member_t *m)
+/** At the deadline: 1 if it has left the queue, 0 if its turn came meanwhile. */
+static int leave(group_t *g, member_t *m)
 {
     member_t **p = &g->first;
-    while (*p != m)
-        p = &(*p)->next;
-    unlink_locked(g, p);
-}
-
-/** Sleeps until it leads or is done; MX_STORE_UNAVAILABLE at the deadline, unless it is being stored. */
-static apr_status_t wait_locked(group_t *g, member_t *m)
-{
-    apr_time_t deadline = apr_time_now() + apr_time_from_msec(WAIT_MAX_MS);
-    while (m->state == WAITING || m->state == TAKEN) {
-        apr_interval_time_t left = deadline - apr_time_now();
-        if (m->state == WAITING && left <= 0) {
-            leave_locked(g, m);
-            return MX_STORE_UNAVAILABLE;
-        }
-        if (m->state == TAKEN)
-            apr_thread_cond_wait(m->cond, g->lock);
-        else
-            apr_thread_cond_timedwait(m->cond, g->lock, left);
+    int waits;
+    apr_thread_mutex_lock(g->lock);
+    waits = m->state == WAITING;
+    if (waits) {
+        while (*p != m)
+            p = &(*p)->next;
+        unlink_locked(g, p);
     }
-    return APR_SUCCESS;
+    apr_thread_mutex_unlock(g->lock);
+    return waits;
 }
 
-static void set_state_locked(member_t *m, member_state_e state)
+/** Sleeps until it LEADS or is DONE; MX_STORE_UNAVAILABLE at the deadline, unless it is being stored. */
+static apr_status_t sleep_until(member_state_e *pstate, group_t *g, member_t *m)
 {
-    m->state = state;
-    apr_thread_cond_signal(m->cond);
+    int state = mx_wake_wait(m->wake, apr_time_from_msec(WAIT_MAX_MS));
+    if (!state && leave(g, m))
+        return MX_STORE_UNAVAILABLE;
+    *pstate = (member_state_e)(state ? state : mx_wake_wait(m->wake, -1));
+    return APR_SUCCESS;
 }
 
 static int has_room(member_t *const *group, int n, apr_int64_t room_nid)
@@ -144,18 +139,23 @@ static void store_group(member_t **group, int n, mx_server_t *server)
         group[i]->rv = rv;
 }
 
-/** Those taken are done, and the next that waits leads. */
+/** The next that waits leads, and those taken are done. */
 static void finish(group_t *g, member_t **group, int n)
 {
+    member_t *next = NULL;
     int i;
     apr_thread_mutex_lock(g->lock);
-    for (i = 1; i < n; i++)
-        set_state_locked(group[i], DONE);
-    if (g->first)
-        set_state_locked(unlink_locked(g, &g->first), LEADS);
+    if (g->first) {
+        next = unlink_locked(g, &g->first);
+        next->state = LEADS;
+    }
     else
         g->running--;
     apr_thread_mutex_unlock(g->lock);
+    if (next)
+        mx_wake_set(next->wake, LEADS);
+    for (i = 1; i < n; i++)
+        mx_wake_set(group[i]->wake, DONE);
 }
 
 static apr_size_t bytes_of(const mx_persist_batch_t *batch)
@@ -167,24 +167,35 @@ static apr_size_t bytes_of(const mx_persist_batch_t *batch)
     return bytes;
 }
 
-/** Returns when it leads, with the others of its group, or is DONE. */
-static apr_status_t join(member_t *group[ROOMS_MAX], int *pn, group_t *g, member_t *m)
+/** 1: it may go at once. 0: it is in the queue. */
+static int go_or_queue(group_t *g, member_t *m)
 {
-    apr_status_t rv = APR_SUCCESS;
+    int goes;
     apr_thread_mutex_lock(g->lock);
-    if (g->running < RUNNING_MAX) {
+    goes = g->running < RUNNING_MAX;
+    if (goes)
         g->running++;
-        m->state = LEADS;
-    }
-    else if ((rv = apr_thread_cond_create(&m->cond, m->work.pool)) == APR_SUCCESS) {
+    else {
         *g->tail = m;
         g->tail = &m->next;
-        rv = wait_locked(g, m);
     }
-    if (rv == APR_SUCCESS && m->state == LEADS)
-        *pn = take_locked(group, g, m);
     apr_thread_mutex_unlock(g->lock);
-    return rv;
+    return goes;
+}
+
+/** Returns when it leads (*pn: with so many others, itself the first) or others have done its work (0). */
+static apr_status_t join(member_t *group[ROOMS_MAX], int *pn, group_t *g, member_t *m)
+{
+    member_state_e state = LEADS;
+    apr_status_t rv = mx_wake_create(&m->wake, m->work.pool);
+    if (rv == APR_SUCCESS && !go_or_queue(g, m))
+        rv = sleep_until(&state, g, m);
+    if (rv != APR_SUCCESS || state != LEADS)
+        return rv;
+    apr_thread_mutex_lock(g->lock);
+    *pn = take_locked(group, g, m);
+    apr_thread_mutex_unlock(g->lock);
+    return APR_SUCCESS;
 }
 
 /** 1: nothing of the group was stored, for a reason that may be another room's. */

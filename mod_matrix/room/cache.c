@@ -75,6 +75,8 @@ apr_status_t mx_room_init(mx_server_t *server)
     if (rv == APR_SUCCESS)
         rv = mx_room_group_init(state, server);
     if (rv == APR_SUCCESS)
+        rv = mx_room_turn_init(state, server);
+    if (rv == APR_SUCCESS)
         rv = mx_room_resolve_init(state, server);
     if (rv != APR_SUCCESS)
         return rv;

@@ -36,6 +36,7 @@ struct mx_room_state_t {
     apr_thread_mutex_t *publish[MX_ROOM_STRIPES];
     struct mx_room_combiner_t *combiner;   /* room/send.c */
     struct mx_room_group_t *group;         /* room/send_group.c */
+    struct mx_room_turns_t *turns;         /* room/send_turn.c */
     struct mx_room_resolver_t *resolver;   /* room/resolve.c */
     apr_thread_mutex_t *hash_key_lock;
     int hash_key_known;
@@ -133,6 +134,10 @@ apr_status_t mx_room_resolve_init(struct mx_room_state_t *state, mx_server_t *se
 /* ---- the combiner (room/send.c) ---- */
 
 apr_status_t mx_room_send_init(struct mx_room_state_t *state, mx_server_t *server);
+
+/* ---- rounds of a writer (room/send_turn.h) ---- */
+
+apr_status_t mx_room_turn_init(struct mx_room_state_t *state, mx_server_t *server);
 
 /* ---- rooms that share a transaction (room/send_group.c) ---- */
 

@@ -10,14 +10,12 @@
  * not held while events are built or stored. A leader never waits for those behind it; a waiter holds no connection.
  */
 #include "room/accept.h"
+#include "room/send_turn.h"
 
 #include "base/slab.h"
 #include "base/wake.h"
 
 #define WAIT_MAX_MS 10000               /* for one's turn; then 503 */
-/* Rounds of building and storing. Each lost one means that another child won; who changes state takes longer to build and so
-   loses more often than who only talks. Past it: 503. */
-#define ATTEMPTS_MAX 400
 
 typedef enum { WAITING, TAKEN, LEADS, DONE } waiter_state_e;
 
@@ -257,37 +255,44 @@ static mx_room_accept_t *build_plain(int *pstale, mx_server_t *server, mx_room_t
     return batch;
 }
 
-static const mx_error_t *busy(apr_pool_t *pool)
-{
-    return mx_error_make_status(pool, MX_E_UNKNOWN, 503, "Too many writers want this room at once; try again.");
-}
-
 /** Rounds of building and storing until all items are done. An error is every unfinished item's. */
-static const mx_error_t *send_plain(int *pmoved, mx_server_t *server, const char *room_id, mx_room_accept_item_t **items,
-                                    int n, apr_pool_t *pool)
+static const mx_error_t *plain_rounds(int *pmoved, mx_room_turn_t *turn, const char *room_id, mx_room_accept_item_t **items, int n)
 {
+    mx_server_t *server = turn->server;
     mx_room_t *room;
-    int attempt, stale, fresh = 0;
+    int stale, fresh = 0;
     mx_room_accept_outcome_e outcome;
-    const mx_error_t *err = mx_room_cache_get_any(&room, server, room_id, pool);
-    for (attempt = 0; !err && attempt < ATTEMPTS_MAX; attempt++) {
-        mx_room_accept_t *batch = build_plain(&stale, server, room, fresh, items, n, pool);
+    const mx_error_t *err = mx_room_cache_get_any(&room, server, room_id, turn->pool);
+    while (!err && mx_room_turn_next(turn)) {
+        mx_room_accept_t *batch = build_plain(&stale, server, room, fresh, items, n, turn->pool);
         if (stale) {
-            err = mx_room_get(&room, server, room_id, 1, pool);
+            err = mx_room_get(&room, server, room_id, 1, turn->pool);
             fresh = 1;
             continue;
         }
         if (!mx_room_accept_count(batch))
             return NULL;
+        mx_room_accept_in_turn(batch, turn->conn);
         err = mx_room_accept_store(&outcome, &room, batch, NULL);
         if (!err && outcome == MX_ACCEPT_STORED) {
             *pmoved = 1;
             return NULL;
         }
-        if (!err && outcome == MX_ACCEPT_MOVED)
-            fresh = 1;
+        if (err || outcome == MX_ACCEPT_KNOWN)
+            continue;
+        fresh |= outcome == MX_ACCEPT_MOVED;
+        err = mx_room_turn_lost(&room, turn, room);
     }
-    return err ? err : busy(pool);
+    return err ? err : mx_room_turn_busy(turn->pool);
+}
+
+static const mx_error_t *send_plain(int *pmoved, mx_server_t *server, const char *room_id, mx_room_accept_item_t **items,
+                                    int n, apr_pool_t *pool)
+{
+    mx_room_turn_t turn = { .server = server, .pool = pool };
+    const mx_error_t *err = plain_rounds(pmoved, &turn, room_id, items, n);
+    mx_room_turn_end(&turn);
+    return err;
 }
 
 static void lead_plain(mx_server_t *server, const char *room_id, waiter_t *leader)
@@ -353,25 +358,35 @@ static const mx_error_t *build_all(mx_room_accept_t **pbatch, mx_server_t *serve
     return err;
 }
 
-static const mx_error_t *send_all(int *pmoved, mx_server_t *server, const char *room_id, mx_room_accept_item_t *items, int n,
-                                  apr_pool_t *pool)
+static const mx_error_t *all_rounds(int *pmoved, mx_room_turn_t *turn, const char *room_id, mx_room_accept_item_t *items, int n)
 {
     mx_room_t *room;
     mx_room_accept_t *batch;
     mx_room_accept_outcome_e outcome;
-    int attempt;
-    const mx_error_t *err = mx_room_get(&room, server, room_id, 1, pool);
-    for (attempt = 0; !err && attempt < ATTEMPTS_MAX; attempt++) {
-        err = build_all(&batch, server, room, items, n, pool);
+    const mx_error_t *err = mx_room_get(&room, turn->server, room_id, 1, turn->pool);
+    while (!err && mx_room_turn_next(turn)) {
+        err = build_all(&batch, turn->server, room, items, n, turn->pool);
         if (err || !mx_room_accept_count(batch))
             return err;
+        mx_room_accept_in_turn(batch, turn->conn);
         err = mx_room_accept_store(&outcome, &room, batch, NULL);
         if (!err && outcome == MX_ACCEPT_STORED) {
             *pmoved = 1;
             return NULL;
         }
+        if (!err && outcome != MX_ACCEPT_KNOWN)
+            err = mx_room_turn_lost(&room, turn, room);
     }
-    return err ? err : busy(pool);
+    return err ? err : mx_room_turn_busy(turn->pool);
+}
+
+static const mx_error_t *send_all(int *pmoved, mx_server_t *server, const char *room_id, mx_room_accept_item_t *items, int n,
+                                  apr_pool_t *pool)
+{
+    mx_room_turn_t turn = { .server = server, .pool = pool };
+    const mx_error_t *err = all_rounds(pmoved, &turn, room_id, items, n);
+    mx_room_turn_end(&turn);
+    return err;
 }
 
 static const mx_error_t *prepare_all(mx_room_accept_item_t **pitems, mx_server_t *server, const mx_room_draft_t *drafts,
@@ -424,7 +439,7 @@ const mx_error_t *mx_room_begin(const char **proom_id, mx_server_t *server, cons
     mx_room_t *room;
     int i, attempt;
     const mx_error_t *err = prepare_all(&items, server, drafts, n, pool);
-    for (attempt = 0; !err && outcome != MX_ACCEPT_STORED && attempt < ATTEMPTS_MAX; attempt++) {
+    for (attempt = 0; !err && outcome != MX_ACCEPT_STORED && attempt < MX_ROOM_ROUNDS_MAX; attempt++) {
         batch = mx_room_accept_open_new(server, version, n, pool);
         for (i = 0; !err && i < n; i++)
             err = mx_room_accept_add(batch, &items[i]);
@@ -434,7 +449,7 @@ const mx_error_t *mx_room_begin(const char **proom_id, mx_server_t *server, cons
     if (err)
         return err;
     if (outcome != MX_ACCEPT_STORED)
-        return busy(pool);
+        return mx_room_turn_busy(pool);
     mx_server_stream_moved(server);
     *proom_id = mx_room_accept_room_id(batch);
     return NULL;

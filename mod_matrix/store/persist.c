@@ -233,7 +233,38 @@ static apr_status_t persist_more(const mx_persist_result_t *r, mx_conn_t *conn, 
         rv = mx_store_redaction_wait(conn, r->room_nid, batch->redaction_waits, r->nids[0], pool);
     if (rv == APR_SUCCESS && batch->redaction_ends)
         rv = mx_store_redaction_end(conn, batch->events[0].id, r->nids[0], batch->redacted_by, pool);
+    return rv;
+}
+
+/** On a transaction that has begun; it ends if the batch was stored. */
+static apr_status_t persist_and_commit(mx_persist_result_t **presult, mx_store_t *store, mx_conn_t *conn, const mx_persist_batch_t *batch,
+                                       apr_pool_t *pool)
+{
+    apr_status_t rv = persist_on(presult, store, conn, batch, pool);
+    if (rv != APR_SUCCESS || (*presult)->status != MX_PERSIST_STORED)
+        return rv;
+    rv = persist_more(*presult, conn, batch, pool);
     return rv == APR_SUCCESS ? mx_store_commit(conn) : rv;
+}
+
+apr_status_t mx_store_persist_turn(mx_conn_t **pconn, mx_store_t *store, apr_int64_t room_nid, apr_pool_t *pool)
+{
+    MX_STMT(persist_turn, "l", "select 1 from room where room_nid = $1::int8 for no key update");
+    mx_rows_t *rows;
+    mx_conn_t *conn;
+    apr_status_t rv = mx_store_borrow(&conn, store, pool);
+    if (rv != APR_SUCCESS)
+        return rv;
+    rv = mx_store_begin(conn);
+    if (rv == APR_SUCCESS)
+        rv = mx_store_query(&rows, conn, pool, &persist_turn, room_nid);
+    if (rv == APR_SUCCESS && !mx_rows_count(rows))
+        rv = MX_STORE_NONE;
+    if (rv == APR_SUCCESS)
+        *pconn = conn;
+    else
+        mx_store_return(conn);
+    return rv;
 }
 
 apr_status_t mx_store_persist_batch(mx_persist_result_t **presult, mx_store_t *store, const mx_persist_batch_t *batch,
@@ -241,15 +272,16 @@ apr_status_t mx_store_persist_batch(mx_persist_result_t **presult, mx_store_t *s
 {
     mx_persist_result_t *result = NULL;
     mx_conn_t *conn;
-    apr_status_t rv = mx_store_borrow(&conn, store, pool);
+    apr_status_t rv;
+    if (batch->turn)
+        return persist_and_commit(presult, store, batch->turn, batch, pool);
+    rv = mx_store_borrow(&conn, store, pool);
     if (rv != APR_SUCCESS)
         return rv;
-    if (is_more(batch))
-        rv = mx_store_begin(conn);
-    if (rv == APR_SUCCESS)
+    if (!is_more(batch))
         rv = persist_on(&result, store, conn, batch, pool);
-    if (rv == APR_SUCCESS && is_more(batch) && result->status == MX_PERSIST_STORED)
-        rv = persist_more(result, conn, batch, pool);
+    else if ((rv = mx_store_begin(conn)) == APR_SUCCESS)
+        rv = persist_and_commit(&result, store, conn, batch, pool);
     mx_store_return(conn);          /* rolls back what was not committed */
     if (rv == APR_SUCCESS)
         *presult = result;

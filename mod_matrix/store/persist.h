@@ -61,6 +61,7 @@ typedef struct mx_persist_begin_t {
 typedef struct mx_persist_batch_t {
     apr_int64_t room_nid, ver;       /* what the batch was built on */
     const mx_persist_begin_t *begin; /* NULL: the room exists */
+    mx_conn_t *turn;                 /* of mx_store_persist_turn(); NULL: a transaction of its own */
     mx_persist_event_t *events; int nevents;
     mx_persist_snap_t *snaps; int nsnaps;
     mx_ref_t *heads; mx_slice_t *head_ids; int nheads;   /* afterwards */
@@ -119,6 +120,11 @@ apr_status_t mx_store_persist_many(mx_store_t *store, const mx_persist_many_t *m
 /** Anything. MX_STORE_DUPLICATE: an event, a room or an alias of that name came into being this moment. */
 apr_status_t mx_store_persist_batch(mx_persist_result_t **presult, mx_store_t *store, const mx_persist_batch_t *batch,
                                     apr_pool_t *pool);
+/**
+ * Waits until the room is nobody else's and locks it, in a transaction on *pconn. mx_store_persist_batch() with that as `turn` commits
+ * it if it stores; mx_store_return() gives up. MX_STORE_NONE: no such room.
+ */
+apr_status_t mx_store_persist_turn(mx_conn_t **pconn, mx_store_t *store, apr_int64_t room_nid, apr_pool_t *pool);
 /** The packed id of the event that a transaction id has made. MX_STORE_NONE. */
 apr_status_t mx_store_persist_known(mx_slice_t *pid, mx_store_t *store, apr_int64_t device_nid, const char *txn_id,
                                     const char *scope, apr_pool_t *pool);

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Messages of several rooms in one transaction, and the turn of a writer that has lost. Owner: mod_matrix/room, store/persist*.c
+-- Messages of several rooms in one transaction. Owner: mod_matrix/room, store/persist*.c
 
 -- persist_messages() with fewer statements in it: each costs more to start than to run.
 create or replace function persist_messages(

@@ -9,7 +9,8 @@
  *   mx_room_state_event_t          a parsed state event; counted by the cache of events, borrowed with a request's pool.
  *   auth DAGs, auth events,        immutable and counted (resolve_private.h): what grows is a new one that takes the place of
  *   resolutions (auth_*.c, resolve.c)   the old. Borrowed with the pool of the call.
- *   queues (send.c)                exist while somebody sends into the room; under the lock of the room's stripe.
+ *   queues (send.c)                exist while somebody sends into the room; under the lock of the room's stripe. That of rooms that
+ *                                  store together (send_group.c) has a lock of its own.
  *
  * Locks are leaves: none is held across a statement, a wait for another thread, or the taking of another lock (the cache's
  * own ones apart). Publishing a view takes the room's stripe of publish[].

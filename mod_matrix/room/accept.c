@@ -141,6 +141,11 @@ mx_room_accept_t *mx_room_accept_open(mx_server_t *server, mx_room_t *room, int 
     return b;
 }
 
+void mx_room_accept_in_turn(mx_room_accept_t *batch, mx_conn_t *turn)
+{
+    batch->rows.turn = turn;
+}
+
 mx_room_accept_t *mx_room_accept_open_new(mx_server_t *server, const mx_room_version_t *version, int max,
                                           apr_pool_t *pool)
 {

@@ -44,6 +44,8 @@ const mx_error_t *mx_room_accept_prepare(mx_room_accept_item_t *item, mx_server_
                                     apr_pool_t *pool);
 
 mx_room_accept_t *mx_room_accept_open(mx_server_t *server, mx_room_t *room, int max, apr_pool_t *pool);
+/** The batch is stored in the turn of its writer (room/send_turn.h); NULL: in a transaction of its own. */
+void mx_room_accept_in_turn(mx_room_accept_t *batch, mx_conn_t *turn);
 /** For a room that begins: the first item must be its create event. */
 mx_room_accept_t *mx_room_accept_open_new(mx_server_t *server, const mx_room_version_t *version, int max,
                                           apr_pool_t *pool);

@@ -49,8 +49,8 @@ static void set_heads(mx_room_accept_t *b)
 static apr_status_t persist(mx_persist_result_t **presult, mx_room_accept_t *b, mx_persist_begin_t *begin)
 {
     mx_persist_batch_t *rows = &b->rows;
-    if (!begin && !b->changes && b->room->priv->nheads <= MX_EVENT_MAX_PREV)
-        return mx_store_persist_messages(presult, b->server->store, rows, b->pool);
+    if (!begin && !b->changes && !rows->turn && b->room->priv->nheads <= MX_EVENT_MAX_PREV)
+        return mx_room_group_store(presult, b->server, rows, b->pool);
     set_heads(b);
     if (begin) {
         begin->room_id = b->room_id;

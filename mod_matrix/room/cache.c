@@ -11,6 +11,7 @@
 #define ID_ENTRY_BYTES 160
 #define CARRY_MIN_ENTRIES 8             /* fewer are asked for again */
 #define VIEW_BASE_BYTES 8192            /* a pool's first block */
+#define VIEWS_KEEP_BYTES (1024 * 1024)  /* memory of views that are gone, for the next: each commit makes one and drops one */
 
 static void view_destroy(void *value)
 {
@@ -26,10 +27,33 @@ static apr_status_t put_ref(void *ref)
     return APR_SUCCESS;
 }
 
+static apr_status_t destroy_allocator(void *allocator)
+{
+    apr_allocator_destroy(allocator);
+    return APR_SUCCESS;
+}
+
+/** Where the pools of views come from; its cleanup comes after that of the views, which it is registered before. */
+static apr_status_t make_allocator(struct mx_room_state_t *state, apr_pool_t *pool)
+{
+    apr_thread_mutex_t *lock;
+    apr_status_t rv = apr_thread_mutex_create(&lock, APR_THREAD_MUTEX_DEFAULT, pool);
+    if (rv == APR_SUCCESS)
+        rv = apr_allocator_create(&state->view_allocator);
+    if (rv != APR_SUCCESS)
+        return rv;
+    apr_allocator_mutex_set(state->view_allocator, lock);
+    apr_allocator_max_free_set(state->view_allocator, VIEWS_KEEP_BYTES);
+    apr_pool_cleanup_register(pool, state->view_allocator, destroy_allocator, apr_pool_cleanup_null);
+    return APR_SUCCESS;
+}
+
 apr_status_t mx_room_cache_init(struct mx_room_state_t *state, mx_server_t *server)
 {
-    apr_status_t rv = APR_SUCCESS;
+    apr_status_t rv = make_allocator(state, server->pool);
     int i;
+    if (rv != APR_SUCCESS)
+        return rv;
     state->views = mx_cache_create("rooms", mx_settings_cache_bytes(server->settings, MX_CACHE_ROOMS), view_destroy, server->pool);
     state->ids = mx_cache_create("room ids", mx_settings_cache_bytes(server->settings, MX_CACHE_ROOM_IDS), NULL, server->pool);
     for (i = 0; rv == APR_SUCCESS && i < MX_ROOM_STRIPES; i++)
@@ -45,6 +69,10 @@ apr_status_t mx_room_init(mx_server_t *server)
         rv = mx_room_state_init(state, server);
     if (rv == APR_SUCCESS)
         rv = mx_room_send_init(state, server);
+    if (rv == APR_SUCCESS)
+        rv = mx_room_group_init(state, server);
+    if (rv == APR_SUCCESS)
+        rv = mx_room_turn_init(state, server);
     if (rv == APR_SUCCESS)
         rv = mx_room_resolve_init(state, server);
     if (rv != APR_SUCCESS)
@@ -67,11 +95,11 @@ static void copy_heads(struct mx_room_private_t *priv, const mx_room_row_t *row)
 }
 
 /** A view of the row; takes the reference to `known`. NULL: a version that this build does not know. */
-static mx_room_t *view_create(const mx_room_row_t *row, mx_room_known_t *known, apr_time_t checked_at)
+static mx_room_t *view_create(mx_server_t *server, const mx_room_row_t *row, mx_room_known_t *known, apr_time_t checked_at)
 {
     apr_pool_t *pool;
     mx_room_t *room;
-    if (apr_pool_create_unmanaged_ex(&pool, NULL, NULL) != APR_SUCCESS)
+    if (apr_pool_create_unmanaged_ex(&pool, NULL, server->room->view_allocator) != APR_SUCCESS)
         abort();        /* as pools do when memory is gone */
     apr_pool_tag(pool, "mx_room");
     room = apr_pcalloc(pool, sizeof(*room));
@@ -129,7 +157,7 @@ static mx_room_t *view_publish(mx_server_t *server, mx_room_t *room, apr_pool_t 
 mx_room_t *mx_room_cache_publish(mx_server_t *server, const mx_room_row_t *row, mx_room_known_t *known,
                                  apr_pool_t *pool)
 {
-    return view_publish(server, view_create(row, known, apr_time_now()), pool);
+    return view_publish(server, view_create(server, row, known, apr_time_now()), pool);
 }
 
 static void remember_id(mx_server_t *server, const char *room_id, apr_int64_t nid)
@@ -188,7 +216,7 @@ static const mx_error_t *view_load(mx_room_t **proom, mx_server_t *server, const
         return mx_error_internal(pool, MX_STORE_ERROR, "the room's version is not known to this build");
     remember_id(server, row->room_id, row->nid);
     known = carry_over(mx_room_known_create(row, version, core, n), server, row, old, pool);
-    *proom = view_publish(server, view_create(row, known, asked_at), pool);
+    *proom = view_publish(server, view_create(server, row, known, asked_at), pool);
     return NULL;
 }
 
@@ -214,7 +242,7 @@ static const mx_error_t *view_check(mx_room_t **proom, mx_server_t *server, mx_r
     }
     if (row->snap_nid != room->snap_nid || row->state_redacted != room->priv->state_redacted)
         return mx_room_cache_reload(proom, server, room, pool);
-    *proom = view_publish(server, view_create(row, mx_room_known_ref(room->priv->known), asked_at), pool);
+    *proom = view_publish(server, view_create(server, row, mx_room_known_ref(room->priv->known), asked_at), pool);
     return NULL;
 }
 

@@ -9,7 +9,8 @@
  *   mx_room_state_event_t          a parsed state event; counted by the cache of events, borrowed with a request's pool.
  *   auth DAGs, auth events,        immutable and counted (resolve_private.h): what grows is a new one that takes the place of
  *   resolutions (auth_*.c, resolve.c)   the old. Borrowed with the pool of the call.
- *   queues (send.c)                exist while somebody sends into the room; under the lock of the room's stripe.
+ *   queues (send.c)                exist while somebody sends into the room; under the lock of the room's stripe. That of rooms that
+ *                                  store together (send_group.c) has a lock of its own.
  *
  * Locks are leaves: none is held across a statement, a wait for another thread, or the taking of another lock (the cache's
  * own ones apart). Publishing a view takes the room's stripe of publish[].
@@ -19,19 +20,24 @@
 
 #include "base/cache.h"
 #include "room/room.h"
+#include "store/persist.h"
 #include "store/room.h"
 
+#include <apr_allocator.h>
 #include <apr_thread_mutex.h>
 
 #define MX_ROOM_STRIPES 64
 
 struct mx_room_state_t {
+    apr_allocator_t *view_allocator; /* of the views' pools; has a lock */
     mx_cache_t *views;               /* room nid: mx_room_t */
     mx_cache_t *ids;                 /* room id: nid as a pointer */
     mx_cache_t *events;              /* mx_room_state_event_key_t: mx_room_state_event_t */
     mx_cache_t *facts;               /* room/facts.c */
     apr_thread_mutex_t *publish[MX_ROOM_STRIPES];
     struct mx_room_combiner_t *combiner;   /* room/send.c */
+    struct mx_room_group_t *group;         /* room/send_group.c */
+    struct mx_room_turns_t *turns;         /* room/send_turn.c */
     struct mx_room_resolver_t *resolver;   /* room/resolve.c */
     apr_thread_mutex_t *hash_key_lock;
     int hash_key_known;
@@ -129,5 +135,15 @@ apr_status_t mx_room_resolve_init(struct mx_room_state_t *state, mx_server_t *se
 /* ---- the combiner (room/send.c) ---- */
 
 apr_status_t mx_room_send_init(struct mx_room_state_t *state, mx_server_t *server);
+
+/* ---- rounds of a writer (room/send_turn.h) ---- */
+
+apr_status_t mx_room_turn_init(struct mx_room_state_t *state, mx_server_t *server);
+
+/* ---- rooms that share a transaction (room/send_group.c) ---- */
+
+apr_status_t mx_room_group_init(struct mx_room_state_t *state, mx_server_t *server);
+/** mx_store_persist_messages(), together with other rooms' if several store at the same time. The result lives in `pool`. */
+apr_status_t mx_room_group_store(mx_persist_result_t **presult, mx_server_t *server, const mx_persist_batch_t *batch, apr_pool_t *pool);
 
 #endif

@@ -10,15 +10,12 @@
  * not held while events are built or stored. A leader never waits for those behind it; a waiter holds no connection.
  */
 #include "room/accept.h"
+#include "room/send_turn.h"
 
 #include "base/slab.h"
-
-#include <apr_thread_cond.h>
+#include "base/wake.h"
 
 #define WAIT_MAX_MS 10000               /* for one's turn; then 503 */
-/* Rounds of building and storing. Each lost one means that another child won; who changes state takes longer to build and so
-   loses more often than who only talks. Past it: 503. */
-#define ATTEMPTS_MAX 400
 
 typedef enum { WAITING, TAKEN, LEADS, DONE } waiter_state_e;
 
@@ -28,7 +25,7 @@ typedef struct waiter_t {
     int plain;                          /* one item that may be stored with those of others */
     mx_room_accept_item_t *item;             /* if plain */
     apr_pool_t *pool;
-    apr_thread_cond_t *cond;            /* NULL until it has to wait */
+    mx_wake_t *wake;
 } waiter_t;
 
 typedef struct queue_t {
@@ -119,28 +116,25 @@ static void queue_remove_locked(queue_t *q, waiter_t *w)
         q->tail = p;
 }
 
-static void set_state_locked(waiter_t *w, waiter_state_e state)
+/** At the deadline: 1 if it has left the queue, 0 if its turn came meanwhile. */
+static int give_up(stripe_t *s, queue_t *q, waiter_t *w)
 {
-    w->state = state;
-    if (w->cond)
-        apr_thread_cond_signal(w->cond);
+    int waits;
+    apr_thread_mutex_lock(s->lock);
+    waits = w->state == WAITING;
+    if (waits)
+        queue_remove_locked(q, w);
+    apr_thread_mutex_unlock(s->lock);
+    return waits;
 }
 
 /** Sleeps until the waiter leads or is done; at the deadline it leaves, unless it is being worked on. */
-static const mx_error_t *wait_locked(stripe_t *s, queue_t *q, waiter_t *w)
+static const mx_error_t *sleep_until(stripe_t *s, queue_t *q, waiter_t *w)
 {
-    apr_time_t deadline = apr_time_now() + apr_time_from_msec(WAIT_MAX_MS);
-    while (w->state == WAITING || w->state == TAKEN) {
-        apr_interval_time_t left = deadline - apr_time_now();
-        if (w->state == WAITING && left <= 0) {
-            queue_remove_locked(q, w);
-            return mx_error_make_status(w->pool, MX_E_UNKNOWN, 503, "The room is too busy; try again.");
-        }
-        if (w->state == TAKEN)
-            apr_thread_cond_wait(w->cond, s->lock);
-        else
-            apr_thread_cond_timedwait(w->cond, s->lock, left);
-    }
+    int state = mx_wake_wait(w->wake, apr_time_from_msec(WAIT_MAX_MS));
+    if (!state && give_up(s, q, w))
+        return mx_error_make_status(w->pool, MX_E_UNKNOWN, 503, "The room is too busy; try again.");
+    w->state = (waiter_state_e)(state ? state : mx_wake_wait(w->wake, -1));
     return NULL;
 }
 
@@ -148,23 +142,20 @@ static const mx_error_t *wait_locked(stripe_t *s, queue_t *q, waiter_t *w)
 static const mx_error_t *enter(mx_server_t *server, const char *room_id, waiter_t *w)
 {
     stripe_t *s = stripe_of(server, room_id);
-    const mx_error_t *err = NULL;
     queue_t *q;
-    apr_status_t rv;
+    int waits;
+    apr_status_t rv = mx_wake_create(&w->wake, w->pool);
+    if (rv != APR_SUCCESS)
+        return mx_error_internal(w->pool, rv, "making a condition variable");
     apr_thread_mutex_lock(s->lock);
     q = queue_find_locked(s, room_id);
-    w->state = q->first ? WAITING : LEADS;
-    if (w->state == WAITING && (rv = apr_thread_cond_create(&w->cond, w->pool)) != APR_SUCCESS) {
-        apr_thread_mutex_unlock(s->lock);
-        return mx_error_internal(w->pool, rv, "making a condition variable");
-    }
+    waits = q->first != NULL;
+    w->state = waits ? WAITING : LEADS;
     w->next = NULL;
     *q->tail = w;
     q->tail = &w->next;
-    if (w->state == WAITING)
-        err = wait_locked(s, q, w);
     apr_thread_mutex_unlock(s->lock);
-    return err;
+    return waits ? sleep_until(s, q, w) : NULL;
 }
 
 /** The leader takes the plain items that queue right behind it, its own first. Returns their number. */
@@ -188,19 +179,24 @@ static void leave(mx_server_t *server, const char *room_id, waiter_t *leader)
 {
     stripe_t *s = stripe_of(server, room_id);
     queue_t *q;
-    waiter_t *w, *next;
+    waiter_t *w, *next, *following;
     apr_thread_mutex_lock(s->lock);
     q = queue_find_locked(s, room_id);
-    for (w = leader->next; w && w->state == TAKEN; w = next) {
-        next = w->next;
-        set_state_locked(w, DONE);
+    for (next = leader->next; next && next->state == TAKEN; next = next->next) {
     }
-    q->first = w;
-    if (w)
-        set_state_locked(w, LEADS);
+    q->first = next;
+    if (next)
+        next->state = LEADS;
     else
         queue_drop_locked(s, q);
     apr_thread_mutex_unlock(s->lock);
+    /* who is taken stays until it is woken; the next one first, for others wait for it */
+    if (next)
+        mx_wake_set(next->wake, LEADS);
+    for (w = leader->next; w != next; w = following) {
+        following = w->next;
+        mx_wake_set(w->wake, DONE);
+    }
 }
 
 /* ---- plain events, many at once ---- */
@@ -259,37 +255,44 @@ static mx_room_accept_t *build_plain(int *pstale, mx_server_t *server, mx_room_t
     return batch;
 }
 
-static const mx_error_t *busy(apr_pool_t *pool)
-{
-    return mx_error_make_status(pool, MX_E_UNKNOWN, 503, "Too many writers want this room at once; try again.");
-}
-
 /** Rounds of building and storing until all items are done. An error is every unfinished item's. */
-static const mx_error_t *send_plain(int *pmoved, mx_server_t *server, const char *room_id, mx_room_accept_item_t **items,
-                                    int n, apr_pool_t *pool)
+static const mx_error_t *plain_rounds(int *pmoved, mx_room_turn_t *turn, const char *room_id, mx_room_accept_item_t **items, int n)
 {
+    mx_server_t *server = turn->server;
     mx_room_t *room;
-    int attempt, stale, fresh = 0;
+    int stale, fresh = 0;
     mx_room_accept_outcome_e outcome;
-    const mx_error_t *err = mx_room_cache_get_any(&room, server, room_id, pool);
-    for (attempt = 0; !err && attempt < ATTEMPTS_MAX; attempt++) {
-        mx_room_accept_t *batch = build_plain(&stale, server, room, fresh, items, n, pool);
+    const mx_error_t *err = mx_room_cache_get_any(&room, server, room_id, turn->pool);
+    while (!err && mx_room_turn_next(turn)) {
+        mx_room_accept_t *batch = build_plain(&stale, server, room, fresh, items, n, turn->pool);
         if (stale) {
-            err = mx_room_get(&room, server, room_id, 1, pool);
+            err = mx_room_get(&room, server, room_id, 1, turn->pool);
             fresh = 1;
             continue;
         }
         if (!mx_room_accept_count(batch))
             return NULL;
+        mx_room_accept_in_turn(batch, turn->conn);
         err = mx_room_accept_store(&outcome, &room, batch, NULL);
         if (!err && outcome == MX_ACCEPT_STORED) {
             *pmoved = 1;
             return NULL;
         }
-        if (!err && outcome == MX_ACCEPT_MOVED)
-            fresh = 1;
+        if (err || outcome == MX_ACCEPT_KNOWN)
+            continue;
+        fresh |= outcome == MX_ACCEPT_MOVED;
+        err = mx_room_turn_lost(&room, turn, room);
     }
-    return err ? err : busy(pool);
+    return err ? err : mx_room_turn_busy(turn->pool);
+}
+
+static const mx_error_t *send_plain(int *pmoved, mx_server_t *server, const char *room_id, mx_room_accept_item_t **items,
+                                    int n, apr_pool_t *pool)
+{
+    mx_room_turn_t turn = { .server = server, .pool = pool };
+    const mx_error_t *err = plain_rounds(pmoved, &turn, room_id, items, n);
+    mx_room_turn_end(&turn);
+    return err;
 }
 
 static void lead_plain(mx_server_t *server, const char *room_id, waiter_t *leader)
@@ -355,25 +358,35 @@ static const mx_error_t *build_all(mx_room_accept_t **pbatch, mx_server_t *serve
     return err;
 }
 
-static const mx_error_t *send_all(int *pmoved, mx_server_t *server, const char *room_id, mx_room_accept_item_t *items, int n,
-                                  apr_pool_t *pool)
+static const mx_error_t *all_rounds(int *pmoved, mx_room_turn_t *turn, const char *room_id, mx_room_accept_item_t *items, int n)
 {
     mx_room_t *room;
     mx_room_accept_t *batch;
     mx_room_accept_outcome_e outcome;
-    int attempt;
-    const mx_error_t *err = mx_room_get(&room, server, room_id, 1, pool);
-    for (attempt = 0; !err && attempt < ATTEMPTS_MAX; attempt++) {
-        err = build_all(&batch, server, room, items, n, pool);
+    const mx_error_t *err = mx_room_get(&room, turn->server, room_id, 1, turn->pool);
+    while (!err && mx_room_turn_next(turn)) {
+        err = build_all(&batch, turn->server, room, items, n, turn->pool);
         if (err || !mx_room_accept_count(batch))
             return err;
+        mx_room_accept_in_turn(batch, turn->conn);
         err = mx_room_accept_store(&outcome, &room, batch, NULL);
         if (!err && outcome == MX_ACCEPT_STORED) {
             *pmoved = 1;
             return NULL;
         }
+        if (!err && outcome != MX_ACCEPT_KNOWN)
+            err = mx_room_turn_lost(&room, turn, room);
     }
-    return err ? err : busy(pool);
+    return err ? err : mx_room_turn_busy(turn->pool);
+}
+
+static const mx_error_t *send_all(int *pmoved, mx_server_t *server, const char *room_id, mx_room_accept_item_t *items, int n,
+                                  apr_pool_t *pool)
+{
+    mx_room_turn_t turn = { .server = server, .pool = pool };
+    const mx_error_t *err = all_rounds(pmoved, &turn, room_id, items, n);
+    mx_room_turn_end(&turn);
+    return err;
 }
 
 static const mx_error_t *prepare_all(mx_room_accept_item_t **pitems, mx_server_t *server, const mx_room_draft_t *drafts,
@@ -426,7 +439,7 @@ const mx_error_t *mx_room_begin(const char **proom_id, mx_server_t *server, cons
     mx_room_t *room;
     int i, attempt;
     const mx_error_t *err = prepare_all(&items, server, drafts, n, pool);
-    for (attempt = 0; !err && outcome != MX_ACCEPT_STORED && attempt < ATTEMPTS_MAX; attempt++) {
+    for (attempt = 0; !err && outcome != MX_ACCEPT_STORED && attempt < MX_ROOM_ROUNDS_MAX; attempt++) {
         batch = mx_room_accept_open_new(server, version, n, pool);
         for (i = 0; !err && i < n; i++)
             err = mx_room_accept_add(batch, &items[i]);
@@ -436,7 +449,7 @@ const mx_error_t *mx_room_begin(const char **proom_id, mx_server_t *server, cons
     if (err)
         return err;
     if (outcome != MX_ACCEPT_STORED)
-        return busy(pool);
+        return mx_room_turn_busy(pool);
     mx_server_stream_moved(server);
     *proom_id = mx_room_accept_room_id(batch);
     return NULL;

@@ -1,26 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Stores batches of events: turns them into columns for the functions of sql/0005_persist.sql and reads what those say. */
-#include "store/persist.h"
+#include "store/persist_private.h"
 
 #include "store/redaction.h"
 
-#include "store/pg_private.h"
-
-/** A batch's events column by column. */
+/** What only batches with state have, column by column. */
 typedef struct columns_t {
-    mx_slice_t *id, *pdu;
-    apr_int64_t *ts, *depth, *sender, *before, *device, *skey, *replaces, *after, *auth;
-    int *type, *flags, *auth_end;
-    const char **txn, **scope;
-    int ntxn;                        /* 0: no event has a transaction id, and the three columns of them stay empty */
+    apr_int64_t *before, *skey, *replaces, *after, *auth;
+    int *flags, *auth_end;
     int nauth;
 } columns_t;
 
 #define COLUMN(pool, ptr, n) ((ptr) = apr_pcalloc((pool), sizeof(*(ptr)) * (apr_size_t)((n) > 0 ? (n) : 1)))
 
-static void make_message_columns(columns_t *c, mx_store_t *store, const mx_persist_batch_t *batch, apr_pool_t *pool)
+void mx_store_persist_columns(mx_persist_columns_t *c, int n, apr_pool_t *pool)
 {
-    int i, n = batch->nevents;
     COLUMN(pool, c->id, n);
     COLUMN(pool, c->pdu, n);
     COLUMN(pool, c->ts, n);
@@ -30,21 +24,35 @@ static void make_message_columns(columns_t *c, mx_store_t *store, const mx_persi
     COLUMN(pool, c->device, n);
     COLUMN(pool, c->txn, n);
     COLUMN(pool, c->scope, n);
+    c->n = 0;
+    c->max = n;
     c->ntxn = 0;
-    for (i = 0; i < n; i++) {
+}
+
+void mx_store_persist_columns_add(mx_persist_columns_t *c, mx_store_t *store, const mx_persist_batch_t *batch, apr_pool_t *pool)
+{
+    int i;
+    for (i = 0; i < batch->nevents; i++) {
         const mx_persist_event_t *ev = &batch->events[i];
-        c->id[i] = ev->id;
-        c->pdu[i] = mx_store_body_pack(store->body, ev->pdu, pool);
-        c->ts[i] = ev->ts;
-        c->depth[i] = ev->depth;
-        c->sender[i] = ev->sender_nid;
-        c->type[i] = ev->type_nid;
-        c->device[i] = ev->device_nid;
-        c->txn[i] = ev->txn_id;
-        c->scope[i] = ev->txn_scope;
+        int at = c->n++;
+        c->id[at] = ev->id;
+        c->pdu[at] = mx_store_body_pack(store->body, ev->pdu, pool);
+        c->ts[at] = ev->ts;
+        c->depth[at] = ev->depth;
+        c->sender[at] = ev->sender_nid;
+        c->type[at] = ev->type_nid;
+        c->device[at] = ev->device_nid;
+        c->txn[at] = ev->txn_id;
+        c->scope[at] = ev->txn_scope;
         if (ev->txn_id)
-            c->ntxn = n;
+            c->ntxn = c->max;
     }
+}
+
+static void make_message_columns(mx_persist_columns_t *c, mx_store_t *store, const mx_persist_batch_t *batch, apr_pool_t *pool)
+{
+    mx_store_persist_columns(c, batch->nevents, pool);
+    mx_store_persist_columns_add(c, store, batch, pool);
 }
 
 static void make_state_columns(columns_t *c, const mx_persist_batch_t *batch, apr_pool_t *pool)
@@ -71,28 +79,24 @@ static void make_state_columns(columns_t *c, const mx_persist_batch_t *batch, ap
     }
 }
 
-#define RESULT_COLUMNS                                                                                                  \
-    "p.status, p.room_nid, p.ver, p.snap_nid, p.depth, p.heads, p.head_ids, p.joined, p.invited, p.state_redacted, p.nids, p.snaps," \
-    " p.known_at, p.known_id"
-
-static mx_persist_result_t *read_result(const mx_rows_t *rows, apr_pool_t *pool)
+mx_persist_result_t *mx_store_persist_read(const mx_rows_t *rows, int row, apr_pool_t *pool)
 {
     mx_persist_result_t *r = apr_pcalloc(pool, sizeof(*r));
     int c = 0;
-    r->status = (mx_persist_status_e)mx_row_int(rows, 0, c++);
-    r->room_nid = mx_row_int(rows, 0, c++);
-    r->ver = mx_row_int(rows, 0, c++);
-    r->snap_nid = mx_row_int(rows, 0, c++);
-    r->depth = mx_row_int(rows, 0, c++);
-    r->nheads = mx_row_int_array(&r->heads, rows, 0, c++, pool);
-    mx_row_bytes_array(&r->head_ids, rows, 0, c++, pool);
-    r->joined = (int)mx_row_int(rows, 0, c++);
-    r->invited = (int)mx_row_int(rows, 0, c++);
-    r->state_redacted = mx_row_int(rows, 0, c++);
-    r->nnids = mx_row_int_array(&r->nids, rows, 0, c++, pool);
-    r->nsnaps = mx_row_int_array(&r->snaps, rows, 0, c++, pool);
-    r->nknown = mx_row_int_array(&r->known_at, rows, 0, c++, pool);
-    mx_row_bytes_array(&r->known_ids, rows, 0, c++, pool);
+    r->status = (mx_persist_status_e)mx_row_int(rows, row, c++);
+    r->room_nid = mx_row_int(rows, row, c++);
+    r->ver = mx_row_int(rows, row, c++);
+    r->snap_nid = mx_row_int(rows, row, c++);
+    r->depth = mx_row_int(rows, row, c++);
+    r->nheads = mx_row_int_array(&r->heads, rows, row, c++, pool);
+    mx_row_bytes_array(&r->head_ids, rows, row, c++, pool);
+    r->joined = (int)mx_row_int(rows, row, c++);
+    r->invited = (int)mx_row_int(rows, row, c++);
+    r->state_redacted = mx_row_int(rows, row, c++);
+    r->nnids = mx_row_int_array(&r->nids, rows, row, c++, pool);
+    r->nsnaps = mx_row_int_array(&r->snaps, rows, row, c++, pool);
+    r->nknown = mx_row_int_array(&r->known_at, rows, row, c++, pool);
+    mx_row_bytes_array(&r->known_ids, rows, row, c++, pool);
     return r;
 }
 
@@ -100,11 +104,11 @@ apr_status_t mx_store_persist_messages(mx_persist_result_t **presult, mx_store_t
                                        const mx_persist_batch_t *batch, apr_pool_t *pool)
 {
     MX_STMT(persist_messages, "llBBLLLIiLSS",
-            "select " RESULT_COLUMNS
+            "select " MX_PERSIST_RESULT
             " from persist_messages($1::int8, $2::int8, $3::bytea[], $4::bytea[], $5::int8[], $6::int8[],"
             " $7::int8[], $8::int4[], $9::int4, $10::int8[], $11::text[], $12::text[]) p");
     int n = batch->nevents;
-    columns_t c;
+    mx_persist_columns_t c;
     mx_rows_t *rows;
     apr_status_t rv;
     make_message_columns(&c, store, batch, pool);
@@ -112,7 +116,7 @@ apr_status_t mx_store_persist_messages(mx_persist_result_t **presult, mx_store_t
                       c.depth, n, c.sender, n, c.type, n, batch->events[0].flags, c.device, c.ntxn, c.txn, c.ntxn,
                       c.scope, c.ntxn);
     if (rv == APR_SUCCESS)
-        *presult = read_result(rows, pool);
+        *presult = mx_store_persist_read(rows, 0, pool);
     return rv;
 }
 
@@ -185,7 +189,7 @@ static apr_status_t persist_on(mx_persist_result_t **presult, mx_store_t *store,
                                apr_pool_t *pool)
 {
     MX_STMT(persist_batch, "llBBLLLIILLSSLLLLILIBLLILBllLLLLLILLLBLsiosll",
-            "select " RESULT_COLUMNS " from persist_batch($1::int8, $2::int8,"
+            "select " MX_PERSIST_RESULT " from persist_batch($1::int8, $2::int8,"
             " $3::bytea[], $4::bytea[], $5::int8[], $6::int8[], $7::int8[], $8::int4[], $9::int4[], $10::int8[],"
             " $11::int8[], $12::text[], $13::text[], $14::int8[], $15::int8[], $16::int8[], $17::int8[], $18::int4[],"
             " $19::int8[], $20::int4[], $21::bytea[], $22::int8[], $23::int8[], $24::int4[],"
@@ -195,23 +199,24 @@ static apr_status_t persist_on(mx_persist_result_t **presult, mx_store_t *store,
     static const mx_persist_begin_t no_begin;
     const mx_persist_begin_t *begin = batch->begin ? batch->begin : &no_begin;
     int n = batch->nevents, ns = batch->nsnaps, nc = batch->ncurrent, nm = batch->nmembers, nr = batch->nredactions;
+    mx_persist_columns_t m;
     columns_t c;
     lists_t l;
     mx_rows_t *rows;
     apr_status_t rv;
-    make_message_columns(&c, store, batch, pool);
+    make_message_columns(&m, store, batch, pool);
     make_state_columns(&c, batch, pool);
     make_lists(&l, store, batch, pool);
-    rv = mx_store_query(&rows, conn, pool, &persist_batch, batch->room_nid, batch->ver, c.id, n, c.pdu, n, c.ts, n,
-                      c.depth, n, c.sender, n, c.type, n, c.flags, n, c.before, n, c.device, c.ntxn, c.txn, c.ntxn,
-                      c.scope, c.ntxn, c.skey, n, c.replaces, n, c.after, n, c.auth, c.nauth, c.auth_end, n, l.pred, ns,
+    rv = mx_store_query(&rows, conn, pool, &persist_batch, batch->room_nid, batch->ver, m.id, n, m.pdu, n, m.ts, n,
+                      m.depth, n, m.sender, n, m.type, n, c.flags, n, c.before, n, m.device, m.ntxn, m.txn, m.ntxn,
+                      m.scope, m.ntxn, c.skey, n, c.replaces, n, c.after, n, c.auth, c.nauth, c.auth_end, n, l.pred, ns,
                       l.size, ns, l.hash, ns, l.change_skey, l.nchanges, l.change_event, l.nchanges, l.change_end, ns, batch->heads,
                       batch->nheads, batch->head_ids, batch->nheads, batch->depth, batch->snap, batch->log_events,
                       batch->nlog, batch->log_snaps, batch->nlog, l.cur_skey, nc, l.cur_event, nc, l.user, nm,
                       l.membership, nm, l.member_event, nm, l.since, nm, l.redacted, nr, l.redacted_pdu, nr, l.by, nr,
                       begin->room_id, begin->version, begin->published, begin->alias, begin->creator_nid, begin->ts);
     if (rv == APR_SUCCESS)
-        *presult = read_result(rows, pool);
+        *presult = mx_store_persist_read(rows, 0, pool);
     return rv;
 }
 
@@ -228,7 +233,38 @@ static apr_status_t persist_more(const mx_persist_result_t *r, mx_conn_t *conn, 
         rv = mx_store_redaction_wait(conn, r->room_nid, batch->redaction_waits, r->nids[0], pool);
     if (rv == APR_SUCCESS && batch->redaction_ends)
         rv = mx_store_redaction_end(conn, batch->events[0].id, r->nids[0], batch->redacted_by, pool);
+    return rv;
+}
+
+/** On a transaction that has begun; it ends if the batch was stored. */
+static apr_status_t persist_and_commit(mx_persist_result_t **presult, mx_store_t *store, mx_conn_t *conn, const mx_persist_batch_t *batch,
+                                       apr_pool_t *pool)
+{
+    apr_status_t rv = persist_on(presult, store, conn, batch, pool);
+    if (rv != APR_SUCCESS || (*presult)->status != MX_PERSIST_STORED)
+        return rv;
+    rv = persist_more(*presult, conn, batch, pool);
     return rv == APR_SUCCESS ? mx_store_commit(conn) : rv;
+}
+
+apr_status_t mx_store_persist_turn(mx_conn_t **pconn, mx_store_t *store, apr_int64_t room_nid, apr_pool_t *pool)
+{
+    MX_STMT(persist_turn, "l", "select 1 from room where room_nid = $1::int8 for no key update");
+    mx_rows_t *rows;
+    mx_conn_t *conn;
+    apr_status_t rv = mx_store_borrow(&conn, store, pool);
+    if (rv != APR_SUCCESS)
+        return rv;
+    rv = mx_store_begin(conn);
+    if (rv == APR_SUCCESS)
+        rv = mx_store_query(&rows, conn, pool, &persist_turn, room_nid);
+    if (rv == APR_SUCCESS && !mx_rows_count(rows))
+        rv = MX_STORE_NONE;
+    if (rv == APR_SUCCESS)
+        *pconn = conn;
+    else
+        mx_store_return(conn);
+    return rv;
 }
 
 apr_status_t mx_store_persist_batch(mx_persist_result_t **presult, mx_store_t *store, const mx_persist_batch_t *batch,
@@ -236,15 +272,16 @@ apr_status_t mx_store_persist_batch(mx_persist_result_t **presult, mx_store_t *s
 {
     mx_persist_result_t *result = NULL;
     mx_conn_t *conn;
-    apr_status_t rv = mx_store_borrow(&conn, store, pool);
+    apr_status_t rv;
+    if (batch->turn)
+        return persist_and_commit(presult, store, batch->turn, batch, pool);
+    rv = mx_store_borrow(&conn, store, pool);
     if (rv != APR_SUCCESS)
         return rv;
-    if (is_more(batch))
-        rv = mx_store_begin(conn);
-    if (rv == APR_SUCCESS)
+    if (!is_more(batch))
         rv = persist_on(&result, store, conn, batch, pool);
-    if (rv == APR_SUCCESS && is_more(batch) && result->status == MX_PERSIST_STORED)
-        rv = persist_more(result, conn, batch, pool);
+    else if ((rv = mx_store_begin(conn)) == APR_SUCCESS)
+        rv = persist_and_commit(&result, store, conn, batch, pool);
     mx_store_return(conn);          /* rolls back what was not committed */
     if (rv == APR_SUCCESS)
         *presult = result;

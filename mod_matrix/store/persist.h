@@ -61,6 +61,7 @@ typedef struct mx_persist_begin_t {
 typedef struct mx_persist_batch_t {
     apr_int64_t room_nid, ver;       /* what the batch was built on */
     const mx_persist_begin_t *begin; /* NULL: the room exists */
+    mx_conn_t *turn;                 /* of mx_store_persist_turn(); NULL: a transaction of its own */
     mx_persist_event_t *events; int nevents;
     mx_persist_snap_t *snaps; int nsnaps;
     mx_ref_t *heads; mx_slice_t *head_ids; int nheads;   /* afterwards */
@@ -101,9 +102,29 @@ typedef struct mx_persist_result_t {
 /** Plain messages on top of the room's one state, a chain: of the batch only room, ver and events (without state) are read. */
 apr_status_t mx_store_persist_messages(mx_persist_result_t **presult, mx_store_t *store,
                                        const mx_persist_batch_t *batch, apr_pool_t *pool);
+
+/** A room's share of mx_store_persist_many(). */
+typedef struct mx_persist_many_t {
+    const mx_persist_batch_t *batch; /* as for mx_store_persist_messages() */
+    mx_persist_result_t **presult;
+    apr_pool_t *pool;                /* the result lives in it */
+} mx_persist_many_t;
+
+/**
+ * Messages of several rooms in one transaction. `many` ascends by the nids of the rooms, each of which is there once. Results are the
+ * rooms' own: a conflict in one leaves the others stored. An error is everybody's and, but for MX_STORE_UNAVAILABLE, means that
+ * nothing is stored.
+ */
+apr_status_t mx_store_persist_many(mx_store_t *store, const mx_persist_many_t *many, int n, apr_pool_t *pool);
+
 /** Anything. MX_STORE_DUPLICATE: an event, a room or an alias of that name came into being this moment. */
 apr_status_t mx_store_persist_batch(mx_persist_result_t **presult, mx_store_t *store, const mx_persist_batch_t *batch,
                                     apr_pool_t *pool);
+/**
+ * Waits until the room is nobody else's and locks it, in a transaction on *pconn. mx_store_persist_batch() with that as `turn` commits
+ * it if it stores; mx_store_return() gives up. MX_STORE_NONE: no such room.
+ */
+apr_status_t mx_store_persist_turn(mx_conn_t **pconn, mx_store_t *store, apr_int64_t room_nid, apr_pool_t *pool);
 /** The packed id of the event that a transaction id has made. MX_STORE_NONE. */
 apr_status_t mx_store_persist_known(mx_slice_t *pid, mx_store_t *store, apr_int64_t device_nid, const char *txn_id,
                                     const char *scope, apr_pool_t *pool);

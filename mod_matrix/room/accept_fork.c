@@ -149,15 +149,16 @@ static const mx_error_t *measure(made_t *made, mx_room_receiving_t *r)
 
 /* ---- the state before ---- */
 
-static const mx_error_t *store_resolved(mx_room_receiving_t *r, const mx_room_resolved_t *resolved)
+/** By itself, for a state of stored events. */
+static const mx_error_t *store_state(apr_int64_t *psnap_nid, mx_room_receiving_t *r, apr_int64_t base, const mx_state_item_t *changes, int n)
 {
-    made_t made = { .base = resolved->base, .changes = resolved->changes, .n = resolved->n };
+    made_t made = { .base = base, .changes = changes, .n = n };
     const mx_error_t *err = measure(&made, r);
     apr_status_t rv;
     if (err)
         return err;
-    rv = mx_store_state_add(&r->before, r->server->store, r->room->nid, made.base, made.changes, made.n, made.size, &made.hash, r->pool);
-    return rv == APR_SUCCESS ? NULL : mx_server_store_error(rv, "storing a resolved state", r->pool);
+    rv = mx_store_state_add(psnap_nid, r->server->store, r->room->nid, made.base, made.changes, made.n, made.size, &made.hash, r->pool);
+    return rv == APR_SUCCESS ? NULL : mx_server_store_error(rv, "storing a state", r->pool);
 }
 
 const mx_error_t *mx_room_fork_before(mx_room_receiving_t *r)
@@ -180,7 +181,7 @@ const mx_error_t *mx_room_fork_before(mx_room_receiving_t *r)
         return err;
     r->before = resolved.base;
     if (resolved.n)
-        err = store_resolved(r, &resolved);
+        err = store_state(&r->before, r, resolved.base, resolved.changes, resolved.n);
     if (!err)
         mx_room_resolve_remember(r->server, r->room->nid, snaps, n, r->before, r->pool);
     return err;
@@ -243,12 +244,24 @@ static mx_persist_snap_t *add_snap(forked_t *f, const made_t *made)
     return snap;
 }
 
-/** The snapshot after a state event. MX_ROOM_RESOLVE_EXTRA is its reference as well: -1, the first of the batch. */
+/** The event where it stands for itself. MX_ROOM_RESOLVE_EXTRA is its reference as well: -1, the first of the batch. */
+static apr_int64_t self(const forked_t *f)
+{
+    return f->r->outlier ? f->r->outlier : MX_ROOM_RESOLVE_EXTRA;
+}
+
+/** The snapshot after a state event; after an outlier, whose number other states may have, it is stored now. */
 static const mx_error_t *add_after(forked_t *f)
 {
-    mx_state_item_t change = { f->row->skey_nid, MX_ROOM_RESOLVE_EXTRA };
+    mx_state_item_t change = { f->row->skey_nid, self(f) };
     made_t made = { .base = f->r->before, .changes = apr_pmemdup(f->r->pool, &change, sizeof(change)), .n = 1 };
-    const mx_error_t *err = measure(&made, f->r);
+    const mx_error_t *err;
+    if (f->r->outlier) {
+        err = store_state(&f->after, f->r, made.base, made.changes, made.n);
+        f->row->after = f->after;
+        return err;
+    }
+    err = measure(&made, f->r);
     if (err)
         return err;
     add_snap(f, &made);
@@ -267,8 +280,8 @@ static const mx_error_t *resolve_heads(mx_room_resolved_t *out, forked_t *f)
     const mx_error_t *err = read_rows(&rows, &n, r, f->others, f->nothers);
     if (err)
         return err;
-    inputs[0].snap = r->before;
-    if (f->row->skey_nid) {
+    inputs[0].snap = r->outlier && f->row->skey_nid ? f->after : r->before;
+    if (f->row->skey_nid && !r->outlier) {
         inputs[0].extra = r->event;
         inputs[0].extra_skey_nid = f->row->skey_nid;
         inputs[0].extra_auth = r->auth_nids;
@@ -380,7 +393,7 @@ static const mx_error_t *set_room(forked_t *f)
     mx_state_item_t *own = apr_palloc(f->r->pool, sizeof(*own));
     mx_room_resolved_t resolved = { f->r->before, own, f->row->skey_nid ? 1 : 0 };
     const mx_error_t *err = NULL;
-    *own = (mx_state_item_t){ f->row->skey_nid, MX_ROOM_RESOLVE_EXTRA };
+    *own = (mx_state_item_t){ f->row->skey_nid, self(f) };
     if (f->nothers)
         err = resolve_heads(&resolved, f);
     if (!err && f->nothers)
@@ -422,6 +435,19 @@ static const mx_error_t *fill_row(forked_t *f, int flags)
     return err;
 }
 
+/** What follows events before which others are missing begins after the gap, once it is shown. An outlier gets its place. */
+static void set_gap(forked_t *f, int flags)
+{
+    int i;
+    for (i = 0; i < f->r->nprevs && !(f->r->prevs[i].flags & MX_EVENT_FLAG_AFTER_GAP); i++)
+        ;
+    f->row->after_gap = !flags && i < f->r->nprevs;
+    if (flags && i < f->r->nprevs)
+        f->row->flags |= MX_EVENT_FLAG_AFTER_GAP;
+    if (f->r->outlier)
+        f->row->flags |= MX_EVENT_FLAG_OUTLIER;
+}
+
 const mx_error_t *mx_room_fork_batch(mx_persist_batch_t *batch, mx_room_receiving_t *r, int flags)
 {
     forked_t f = { .r = r, .batch = batch, .row = apr_pcalloc(r->pool, sizeof(*f.row)) };
@@ -442,5 +468,6 @@ const mx_error_t *mx_room_fork_batch(mx_persist_batch_t *batch, mx_room_receivin
         err = mx_room_accept_redacts(batch, r);
     if (!err && !(flags & MX_EVENT_FLAG_REJECTED))
         err = mx_room_accept_redacted(batch, r);
+    set_gap(&f, flags);
     return err;
 }

@@ -4,6 +4,7 @@
 
 #include "core/event_sign.h"
 #include "core/ident.h"
+#include "room/outlier.h"
 #include "store/event_id.h"
 
 #define ATTEMPTS_MAX 400             /* as in room/send.c: each lost one means that another writer won */
@@ -43,17 +44,17 @@ static const mx_error_t *hash_or_redact(mx_event_t **pevent, apr_pool_t *pool)
     return mx_event_parse(pevent, event->version, mx_event_redact(event->version, event->pdu, pool), event->event_id, pool);
 }
 
-static const mx_error_t *check_alone(mx_event_t **pevent, const mx_room_t *room, mx_slice_t text, mx_room_key_fn *key, void *baton,
-                                     apr_pool_t *pool)
+const mx_error_t *mx_room_accept_pdu_alone(mx_event_t **pevent, const mx_room_version_t *version, const char *room_id, mx_slice_t text,
+                                           mx_room_key_fn *key, void *baton, apr_pool_t *pool)
 {
     mx_event_t *event;
-    const mx_error_t *err = mx_event_parse_foreign(&event, room->version, text, pool);
+    const mx_error_t *err = mx_event_parse_foreign(&event, version, text, pool);
     if (err)
         return err;
     *pevent = event;
-    if (strcmp(event->room_id, room->room_id) != 0)
+    if (strcmp(event->room_id, room_id) != 0)
         return mx_error_make(pool, MX_E_INVALID_PARAM, "The event is of another room.");
-    err = check_signatures(event, key, baton, pool);
+    err = key ? check_signatures(event, key, baton, pool) : NULL;
     return err ? err : hash_or_redact(pevent, pool);
 }
 
@@ -195,6 +196,8 @@ static const mx_error_t *store(int *pagain, mx_room_receiving_t *r, mx_room_pdu_
         return NULL;
     if (rv != APR_SUCCESS || result->status != MX_PERSIST_STORED)
         return mx_server_store_error(rv != APR_SUCCESS ? rv : MX_STORE_NONE, "storing an event of another server", r->pool);
+    if (r->outlier && outcome == MX_PDU_REJECTED)
+        mx_room_outlier_rejected(r->server, r->room->nid);
     /* It is stored; a view that cannot be read now is read by whoever comes next. */
     if (mx_room_cache_reload(&next, r->server, r->room, r->pool) != NULL)
         mx_cache_remove(r->server->room->views, &r->room->nid, sizeof(r->room->nid));
@@ -207,6 +210,9 @@ static const mx_error_t *is_known(int *pknown, mx_room_receiving_t *r)
     mx_event_row_t *row;
     apr_status_t rv = mx_store_event_by_id(&row, r->server->store, r->event->event_id, r->pool);
     *pknown = rv == APR_SUCCESS;
+    r->outlier = rv == APR_SUCCESS && (row->flags & MX_EVENT_FLAG_OUTLIER) && row->room_nid == r->room->nid ? row->nid : 0;
+    if (r->outlier)
+        *pknown = 0;
     return rv == APR_SUCCESS || rv == MX_STORE_NONE ? NULL : mx_server_store_error(rv, "looking an event up", r->pool);
 }
 
@@ -246,7 +252,7 @@ const mx_error_t *mx_room_accept_pdu(mx_room_pdu_t *out, mx_server_t *server, co
     memset(out, 0, sizeof(*out));
     if (err)
         return err;
-    out->why = check_alone(&event, room, text, key, baton, pool);
+    out->why = mx_room_accept_pdu_alone(&event, room->version, room->room_id, text, key, baton, pool);
     out->event_id = event ? event->event_id : NULL;
     out->outcome = MX_PDU_REFUSED;
     if (out->why)

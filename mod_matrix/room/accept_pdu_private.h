@@ -12,6 +12,7 @@ typedef struct mx_room_receiving_t {
     mx_server_t *server;
     mx_room_t *room;
     const mx_event_t *event;
+    apr_int64_t outlier;             /* its number, where it is known as an outlier already; else 0 */
     mx_event_row_t *prevs; int nprevs;
     const mx_event_t *auth[MX_EVENT_MAX_AUTH];   /* NULL: rejected */
     apr_int64_t auth_nids[MX_EVENT_MAX_AUTH];
@@ -20,6 +21,13 @@ typedef struct mx_room_receiving_t {
     const mx_error_t *err;           /* of a state lookup: callbacks cannot return one */
     apr_pool_t *pool;                /* of this attempt */
 } mx_room_receiving_t;
+
+/**
+ * The checks that need no other event: format, room, signatures (not with `key` NULL: they have been checked), hash. *pevent is set as
+ * soon as it could be read.
+ */
+const mx_error_t *mx_room_accept_pdu_alone(mx_event_t **pevent, const mx_room_version_t *version, const char *room_id, mx_slice_t text,
+                                           mx_room_key_fn *key, void *baton, apr_pool_t *pool);
 
 /** An entry of any state of the room. */
 const mx_error_t *mx_room_fork_find(mx_room_current_t *out, mx_room_receiving_t *r, apr_int64_t snap_nid, const char *type,

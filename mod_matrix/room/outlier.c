@@ -5,7 +5,6 @@
 #include "room/accept_pdu_private.h"
 #include "room/resolve_private.h"
 #include "store/event_id.h"
-#include "store/outlier.h"
 
 #define IDS_A_QUERY 1000
 #define STORE_TRIES 5                 /* two who intern the same names may wait for each other */
@@ -274,6 +273,29 @@ const mx_error_t *mx_room_outlier_store(mx_room_outliers_t *out, mx_server_t *se
     err = store_all(&s);
     apr_pool_destroy(s.chunk);
     return err;
+}
+
+const mx_error_t *mx_room_outlier_known(mx_store_outlier_row_t **prows, mx_server_t *server, apr_int64_t room_nid, const mx_slice_t *ids,
+                                        int n, apr_pool_t *pool)
+{
+    mx_store_outlier_row_t *out = apr_pcalloc(pool, sizeof(*out) * (apr_size_t)(n + 1)), *rows;
+    apr_hash_t *found = apr_hash_make(pool);
+    apr_status_t rv = APR_SUCCESS;
+    int from, i, nrows;
+    for (from = 0; rv == APR_SUCCESS && from < n; from += IDS_A_QUERY) {
+        rv = mx_store_outlier_find(&rows, &nrows, server->store, ids + from, n - from < IDS_A_QUERY ? n - from : IDS_A_QUERY, pool);
+        for (i = 0; rv == APR_SUCCESS && i < nrows; i++)
+            apr_hash_set(found, rows[i].id.p, (apr_ssize_t)rows[i].id.len, &rows[i]);
+    }
+    for (i = 0; rv == APR_SUCCESS && i < n; i++) {
+        const mx_store_outlier_row_t *row = apr_hash_get(found, ids[i].p, (apr_ssize_t)ids[i].len);
+        if (row && row->room_nid == room_nid)
+            out[i] = *row;
+    }
+    if (rv != APR_SUCCESS)
+        return mx_server_store_error(rv, "looking events up", pool);
+    *prows = out;
+    return NULL;
 }
 
 void mx_room_outlier_rejected(mx_server_t *server, apr_int64_t room_nid)

@@ -4,6 +4,7 @@
 #define MX_ROOM_OUTLIER_PRIVATE_H
 
 #include "room/outlier.h"
+#include "store/outlier.h"
 
 #include <apr_hash.h>
 
@@ -34,5 +35,9 @@ typedef struct mx_room_outlier_order_t {
 
 /** Reads the texts as far as their order takes, in a scratch pool; the result lives in `pool`. */
 void mx_room_outlier_sort(mx_room_outlier_order_t *out, const mx_room_version_t *version, const mx_slice_t *texts, int n, apr_pool_t *pool);
+
+/** Which of the (packed) ids are events of the room: rows[i], nid 0 for none. Few queries. */
+const mx_error_t *mx_room_outlier_known(mx_store_outlier_row_t **prows, mx_server_t *server, apr_int64_t room_nid, const mx_slice_t *ids,
+                                        int n, apr_pool_t *pool);
 
 #endif

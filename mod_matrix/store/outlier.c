@@ -123,6 +123,16 @@ apr_status_t mx_store_outlier_room(apr_int64_t *pnid, mx_store_t *store, const c
     return rv;
 }
 
+apr_status_t mx_store_outlier_min_depth(apr_int64_t *pdepth, mx_store_t *store, apr_int64_t room_nid, apr_pool_t *pool)
+{
+    MX_STMT(outlier_min_depth, "l", "select depth from event where room_nid = $1::int8 and ord > 0 order by ord limit 1");
+    mx_rows_t *rows;
+    apr_status_t rv = mx_store_run(&rows, store, pool, &outlier_min_depth, room_nid);
+    if (rv == APR_SUCCESS)
+        *pdepth = mx_rows_count(rows) ? mx_row_int(rows, 0, 0) : 0;
+    return rv;
+}
+
 apr_status_t mx_store_outlier_gap(mx_conn_t *conn, const apr_int64_t *nids, int n, apr_pool_t *pool)
 {
     MX_STMT(gap_add, "L", "insert into gap (room_nid, ord) select room_nid, ord from event where nid = any($1::int8[]) on conflict do nothing");

@@ -42,6 +42,9 @@ apr_status_t mx_store_outlier_ground(mx_store_t *store, const mx_store_ground_t 
 /** nid of the room, which is made, empty, if it is not there. */
 apr_status_t mx_store_outlier_room(apr_int64_t *pnid, mx_store_t *store, const char *room_id, int version, apr_pool_t *pool);
 
+/** Depth of the first event that the room's timeline shows: what is less deep was before we came. 0 without one. */
+apr_status_t mx_store_outlier_min_depth(apr_int64_t *pdepth, mx_store_t *store, apr_int64_t room_nid, apr_pool_t *pool);
+
 /** Inside a transaction: what was before these events is missing, though they are shown. */
 apr_status_t mx_store_outlier_gap(mx_conn_t *conn, const apr_int64_t *nids, int n, apr_pool_t *pool);
 

@@ -14,7 +14,7 @@ typedef struct storing_t {
     mx_server_t *server;
     const mx_room_outlier_room_t *room;
     mx_room_outlier_order_t order;
-    const char *create_id;           /* packed form is asked for where the room's id names the event; else NULL */
+    mx_slice_t create_id;            /* packed, where the room's id names the create event; else none */
     apr_pool_t *pool;                /* of the call */
     /* of a chunk */
     apr_pool_t *chunk;
@@ -109,8 +109,8 @@ static const mx_error_t *read_stored(storing_t *s, mx_room_outlier_node_t *const
         for (k = 0; k < nodes[i]->nauth && k < MX_EVENT_MAX_AUTH; k++)
             want(ids, &nids, wanted, s, nodes[i]->auth[k]);
     }
-    if (s->create_id)
-        want(ids, &nids, wanted, s, mx_store_event_id_pack(s->create_id, s->chunk));
+    if (s->create_id.len)
+        want(ids, &nids, wanted, s, s->create_id);
     if (nids)
         rv = mx_store_event_by_ids(&rows, &nrows, s->server->store, ids, nids, s->chunk);
     if (rv != APR_SUCCESS)
@@ -159,9 +159,9 @@ static const mx_event_t *auth_get(void *baton, const char *type, const char *sta
         if (a->auth[i] && mx_event_is(a->auth[i], type, state_key))
             return a->auth[i];
     }
-    if (!a->s->create_id || strcmp(type, "m.room.create") != 0)
+    if (!a->s->create_id.len || strcmp(type, "m.room.create") != 0)
         return NULL;
-    create = auth_event(a->s, mx_store_event_id_pack(a->s->create_id, a->s->chunk));
+    create = auth_event(a->s, a->s->create_id);
     return create ? create->event : NULL;
 }
 
@@ -176,6 +176,11 @@ static void add_row(storing_t *s, const mx_room_outlier_node_t *node, const mx_e
         row->flags |= MX_EVENT_FLAG_REJECTED;
 }
 
+static const mx_error_t *lacks(storing_t *s)
+{
+    return mx_error_make(s->chunk, MX_E_NOT_FOUND, "An auth event of the event is not to be had.");
+}
+
 static void check(storing_t *s, mx_room_outlier_node_t *node)
 {
     asked_t asked = { .s = s };
@@ -186,10 +191,12 @@ static void check(storing_t *s, mx_room_outlier_node_t *node)
     for (; !why && asked.n < node->nauth; asked.n++) {
         const found_t *found = auth_event(s, node->auth[asked.n]);
         if (!found)
-            why = mx_error_make(s->chunk, MX_E_NOT_FOUND, "An auth event of the event is not to be had.");
+            why = lacks(s);
         else
             asked.auth[asked.n] = found->event;
     }
+    if (!why && s->create_id.len && !mx_slice_eq(s->create_id, node->id) && !auth_event(s, s->create_id))
+        why = lacks(s);
     if (why) {
         drop(s, node, why);
         return;
@@ -261,10 +268,11 @@ const mx_error_t *mx_room_outlier_store(mx_room_outliers_t *out, mx_server_t *se
         return mx_error_make(pool, MX_E_TOO_LARGE, "More than %d events at once.", MX_ROOM_OUTLIERS_MAX);
     s.pool = pool;
     if (room->version->room_id_is_create_hash)
-        s.create_id = apr_pstrcat(pool, "$", room->room_id + 1, NULL);
-    mx_room_outlier_sort(&s.order, room->version, texts, n, pool);
+        s.create_id = mx_store_event_id_pack(apr_pstrcat(pool, "$", room->room_id + 1, NULL), pool);
+    mx_room_outlier_sort(&s.order, room->version, s.create_id, texts, n, pool);
     out->dropped = s.order.dropped;
     out->why = s.order.why;
+    out->ids = s.order.ids;
     err = find_known(&s);
     if (err)
         return err;

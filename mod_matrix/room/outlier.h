@@ -26,6 +26,7 @@ typedef struct mx_room_outliers_t {
     int rejected;                    /* of those stored: their auth events do not allow them */
     int dropped;                     /* not stored: malformed, of another room, badly signed, or an auth event is not to be had */
     const mx_error_t *why;           /* of one that was dropped; NULL: none was */
+    mx_slice_t *ids;                 /* of the texts, packed; of length 0 for what is no event */
 } mx_room_outliers_t;
 
 /**

@@ -28,13 +28,18 @@ typedef struct mx_room_outlier_node_t {
 typedef struct mx_room_outlier_order_t {
     mx_room_outlier_node_t *nodes; int n;
     mx_room_outlier_node_t **order;  /* of all nodes: auth events first, where they do not go in circles */
+    mx_slice_t *ids;                 /* of each text; of length 0 for what is no event */
     apr_hash_t *by_id;               /* packed id: node */
-    int dropped;                     /* texts that are no event, or one that is there twice */
+    int dropped;                     /* texts that are no event */
     const mx_error_t *why;
 } mx_room_outlier_order_t;
 
-/** Reads the texts as far as their order takes, in a scratch pool; the result lives in `pool`. */
-void mx_room_outlier_sort(mx_room_outlier_order_t *out, const mx_room_version_t *version, const mx_slice_t *texts, int n, apr_pool_t *pool);
+/**
+ * Reads the texts as far as their order takes, in a scratch pool; the result lives in `pool`. `first` (packed id, may be none): comes
+ * before all, though they do not list it: the create event where the room's id names it.
+ */
+void mx_room_outlier_sort(mx_room_outlier_order_t *out, const mx_room_version_t *version, mx_slice_t first, const mx_slice_t *texts, int n,
+                          apr_pool_t *pool);
 
 /** Which of the (packed) ids are events of the room: rows[i], nid 0 for none. Few queries. */
 const mx_error_t *mx_room_outlier_known(mx_store_outlier_row_t **prows, mx_server_t *server, apr_int64_t room_nid, const mx_slice_t *ids,

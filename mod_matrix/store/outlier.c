@@ -104,6 +104,27 @@ apr_status_t mx_store_outlier_find(mx_store_outlier_row_t **pout, int *pn, mx_st
     return APR_SUCCESS;
 }
 
+apr_status_t mx_store_outlier_members(mx_store_outlier_member_t **pout, int *pn, mx_store_t *store, const apr_int64_t *nids, int n,
+                                      apr_pool_t *pool)
+{
+    MX_STMT(outlier_members, "L",
+            "select e.nid, x.user_nid, e.pdu from event e join state_event s on s.nid = e.nid join skey k on k.skey_nid = s.skey_nid"
+            " join mxid x on x.mxid = k.state_key where e.nid = any($1::int8[])"
+            " and e.type_nid = (select type_nid from ev_type where type = 'm.room.member')");
+    mx_store_outlier_member_t *out;
+    mx_rows_t *rows;
+    int i;
+    apr_status_t rv = mx_store_run(&rows, store, pool, &outlier_members, nids, n);
+    if (rv != APR_SUCCESS)
+        return rv;
+    *pn = mx_rows_count(rows);
+    out = ARRAY(pool, mx_store_outlier_member_t, *pn);
+    for (i = 0; i < *pn; i++)
+        out[i] = (mx_store_outlier_member_t){ mx_row_int(rows, i, 0), mx_row_int(rows, i, 1), mx_row_body(rows, i, 2) };
+    *pout = out;
+    return APR_SUCCESS;
+}
+
 apr_status_t mx_store_outlier_ground(mx_store_t *store, const mx_store_ground_t *ground, apr_pool_t *pool)
 {
     MX_STMT(outlier_ground, "llilll", "select outlier_ground($1::int8, $2::int8, $3::int4, $4::int8, $5::int8, $6::int8)");

@@ -30,6 +30,15 @@ typedef struct mx_store_outlier_row_t {
 /** By packed ids, in one query, in no order; unknown ones are left out. */
 apr_status_t mx_store_outlier_find(mx_store_outlier_row_t **pout, int *pn, mx_store_t *store, const mx_slice_t *ids, int n, apr_pool_t *pool);
 
+/** A member event and whom it is about. */
+typedef struct mx_store_outlier_member_t {
+    apr_int64_t nid, user_nid;
+    mx_slice_t pdu;
+} mx_store_outlier_member_t;
+/** Those of the events that are memberships, in one query. */
+apr_status_t mx_store_outlier_members(mx_store_outlier_member_t **pout, int *pn, mx_store_t *store, const apr_int64_t *nids, int n,
+                                      apr_pool_t *pool);
+
 /** A state that another server says was there before an event. Snapshots, `after` 0 for what is no state event (or rejected). */
 typedef struct mx_store_ground_t {
     apr_int64_t room_nid, nid;

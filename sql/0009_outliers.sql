@@ -8,9 +8,12 @@ create table gap (
     primary key (room_nid, ord)
 );
 
+-- These two are called with a few hundred events, again and again while the tables grow: each lookup goes by its index, whatever the
+-- tables were when the plan was made.
+
 -- Names of many events at once, sorted so that two writers do not wait for each other crosswise. State keys of members are users.
 create function intern_all(p_user text[], p_server text[], p_our_server text, p_type text[], p_skey_type text[], p_skey text[]) returns void
-language plpgsql as $$
+language plpgsql set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
 begin
     insert into server (name)
         select distinct u.name from unnest(p_server) u(name) where not exists (select from server s where s.name = u.name)
@@ -31,10 +34,12 @@ end $$;
 -- The room's row is locked because numbers of state events of a room must become visible in their order (room/auth_dag.c).
 create function outliers_add(
     p_room int8, p_id bytea[], p_pdu bytea[], p_ts int8[], p_depth int8[], p_sender text[], p_type text[], p_state_key text[],
-    p_flags int4[], p_auth bytea[], p_auth_end int4[]) returns int4 language plpgsql as $$
+    p_flags int4[], p_auth bytea[], p_auth_end int4[]) returns int4
+language plpgsql set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
 declare
     fresh int4[];
-    nids  int8[];
+    drawn int8[];
+    nids  int8[];                -- of the events; null for one that is there
 begin
     perform from room where room_nid = p_room for no key update;
     fresh := array(select u.i::int4 from unnest(p_id) with ordinality u(id, i)
@@ -42,20 +47,22 @@ begin
     if cardinality(fresh) = 0 then
         return 0;
     end if;
-    nids := stream_next_n(cardinality(fresh));
+    drawn := stream_next_n(cardinality(fresh));
+    nids := array_fill(null::int8, array[cardinality(p_id)]);
+    for i in 1..cardinality(fresh) loop
+        nids[fresh[i]] := drawn[i];
+    end loop;
     insert into event (nid, room_nid, ord, ts, sender_nid, depth, type_nid, flags, event_id, pdu)
-        select f.nid, p_room, 0, u.ts, x.user_nid, u.depth, t.type_nid, u.flags, u.id, u.pdu
-        from unnest(p_id, p_pdu, p_ts, p_depth, p_sender, p_type, p_flags) with ordinality u(id, pdu, ts, depth, sender, type, flags, i)
-        join unnest(nids, fresh) f(nid, i) on f.i = u.i
-        join mxid x on x.mxid = u.sender join ev_type t on t.type = u.type;
+        select u.nid, p_room, 0, u.ts, x.user_nid, u.depth, t.type_nid, u.flags, u.id, u.pdu
+        from unnest(nids, p_id, p_pdu, p_ts, p_depth, p_sender, p_type, p_flags) u(nid, id, pdu, ts, depth, sender, type, flags)
+        join mxid x on x.mxid = u.sender join ev_type t on t.type = u.type where u.nid is not null;
     insert into state_event (nid, room_nid, skey_nid, auth_nids)
-        select f.nid, p_room, k.skey_nid,
+        select u.nid, p_room, k.skey_nid,
             array(select e.nid from unnest(p_auth[coalesce(p_auth_end[u.i - 1], 0) + 1:u.auth_end]) with ordinality a(id, o)
                   join event e on e.event_id = a.id and e.room_nid = p_room order by a.o)
-        from unnest(p_type, p_state_key, p_auth_end) with ordinality u(type, state_key, auth_end, i)
-        join unnest(nids, fresh) f(nid, i) on f.i = u.i
+        from unnest(nids, p_type, p_state_key, p_auth_end) with ordinality u(nid, type, state_key, auth_end, i)
         join ev_type t on t.type = u.type join skey k on k.type_nid = t.type_nid and k.state_key = u.state_key
-        where u.state_key is not null;
+        where u.nid is not null and u.state_key is not null;
     return cardinality(fresh);
 end $$;
 

@@ -8,8 +8,8 @@ create table gap (
     primary key (room_nid, ord)
 );
 
--- These two are called with a few hundred events, again and again while the tables grow: each lookup goes by its index, whatever the
--- tables were when the plan was made.
+-- These two are called with a few hundred events, again and again while the tables grow: each lookup goes by its index, with all columns of
+-- it, whatever the tables were when the plan was made ("offset 0" and "limit 1" keep a lookup from becoming a join).
 
 -- Names of many events at once, sorted so that two writers do not wait for each other crosswise. State keys of members are users.
 create function intern_all(p_user text[], p_server text[], p_our_server text, p_type text[], p_skey_type text[], p_skey text[]) returns void
@@ -20,13 +20,13 @@ begin
         order by 1 on conflict do nothing;
     insert into mxid (mxid, server_nid, local)
         select distinct u.id, s.server_nid, u.name = p_our_server from unnest(p_user, p_server) u(id, name) join server s on s.name = u.name
-        where not exists (select from mxid x where x.mxid = u.id) order by 1 on conflict do nothing;
+        where not exists (select from mxid x where x.mxid = u.id offset 0) order by 1 on conflict do nothing;
     insert into ev_type (type)
         select distinct u.type from unnest(p_type) u(type) where not exists (select from ev_type t where t.type = u.type)
         order by 1 on conflict do nothing;
     insert into skey (type_nid, state_key)
         select distinct t.type_nid, u.key from unnest(p_skey_type, p_skey) u(type, key) join ev_type t on t.type = u.type
-        where not exists (select from skey k where k.type_nid = t.type_nid and k.state_key = u.key) order by 1, 2 on conflict do nothing;
+        where not exists (select from skey k where k.type_nid = t.type_nid and k.state_key = u.key offset 0) order by 1, 2 on conflict do nothing;
 end $$;
 
 -- Stores events without a place: no state, order 0. Auth events come before what they authorise, in the list or in the table; their
@@ -43,7 +43,7 @@ declare
 begin
     perform from room where room_nid = p_room for no key update;
     fresh := array(select u.i::int4 from unnest(p_id) with ordinality u(id, i)
-                   where not exists (select from event e where e.event_id = u.id) order by u.i);
+                   where not exists (select from event e where e.event_id = u.id offset 0) order by u.i);
     if cardinality(fresh) = 0 then
         return 0;
     end if;
@@ -61,7 +61,8 @@ begin
             array(select e.nid from unnest(p_auth[coalesce(p_auth_end[u.i - 1], 0) + 1:u.auth_end]) with ordinality a(id, o)
                   join event e on e.event_id = a.id and e.room_nid = p_room order by a.o)
         from unnest(nids, p_type, p_state_key, p_auth_end) with ordinality u(nid, type, state_key, auth_end, i)
-        join ev_type t on t.type = u.type join skey k on k.type_nid = t.type_nid and k.state_key = u.state_key
+        join ev_type t on t.type = u.type,
+        lateral (select skey_nid from skey where type_nid = t.type_nid and state_key = u.state_key limit 1) k
         where u.nid is not null and u.state_key is not null;
     return cardinality(fresh);
 end $$;

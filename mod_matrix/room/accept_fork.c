@@ -150,7 +150,8 @@ static const mx_error_t *measure(made_t *made, mx_room_receiving_t *r)
 /* ---- the state before ---- */
 
 /** By itself, for a state of stored events. */
-static const mx_error_t *store_state(apr_int64_t *psnap_nid, mx_room_receiving_t *r, apr_int64_t base, const mx_state_item_t *changes, int n)
+static const mx_error_t *store_state(apr_int64_t *psnap_nid, mx_room_receiving_t *r, apr_int64_t base, const mx_state_item_t *changes,
+                                     int n)
 {
     made_t made = { .base = base, .changes = changes, .n = n };
     const mx_error_t *err = measure(&made, r);

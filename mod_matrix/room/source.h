@@ -35,7 +35,8 @@ typedef struct mx_room_state_ids_t {
 typedef struct mx_room_source_t {
     void *baton;                     /* of all */
     mx_room_key_fn *key;             /* public keys of servers, ours among them */
-    const mx_error_t *(*missing_events)(mx_room_pdus_t *out, void *baton, const mx_room_missing_t *ask, apr_time_t deadline, apr_pool_t *pool);
+    const mx_error_t *(*missing_events)(mx_room_pdus_t *out, void *baton, const mx_room_missing_t *ask, apr_time_t deadline,
+                                        apr_pool_t *pool);
     /** GET /event/{eventId} for each: those that are to be had, in any order. */
     const mx_error_t *(*events)(mx_room_pdus_t *out, void *baton, const char *room_id, const char *const *event_ids, int n,
                                 apr_time_t deadline, apr_pool_t *pool);

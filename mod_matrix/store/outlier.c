@@ -77,14 +77,15 @@ apr_status_t mx_store_outlier_add(int *padded, mx_store_t *store, apr_int64_t ro
     if (rv != APR_SUCCESS)
         return rv;
     make_columns(&c, store, events, n, pool);
-    rv = mx_store_run(&rows, store, pool, &outliers_add, room_nid, c.id, n, c.pdu, n, c.ts, n, c.depth, n, c.sender, n, c.type, n, c.state_key,
-                      n, c.flags, n, c.auth, c.nauth, c.auth_end, n);
+    rv = mx_store_run(&rows, store, pool, &outliers_add, room_nid, c.id, n, c.pdu, n, c.ts, n, c.depth, n, c.sender, n, c.type, n,
+                      c.state_key, n, c.flags, n, c.auth, c.nauth, c.auth_end, n);
     if (rv == APR_SUCCESS)
         *padded = (int)mx_row_int(rows, 0, 0);
     return rv;
 }
 
-apr_status_t mx_store_outlier_find(mx_store_outlier_row_t **pout, int *pn, mx_store_t *store, const mx_slice_t *ids, int n, apr_pool_t *pool)
+apr_status_t mx_store_outlier_find(mx_store_outlier_row_t **pout, int *pn, mx_store_t *store, const mx_slice_t *ids, int n,
+                                   apr_pool_t *pool)
 {
     MX_STMT(outlier_find, "B",
             "select e.nid, e.room_nid, s.skey_nid, e.flags, e.event_id from event e left join state_event s on s.nid = e.nid"

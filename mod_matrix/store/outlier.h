@@ -28,7 +28,8 @@ typedef struct mx_store_outlier_row_t {
     mx_slice_t id;                   /* packed */
 } mx_store_outlier_row_t;
 /** By packed ids, in one query, in no order; unknown ones are left out. */
-apr_status_t mx_store_outlier_find(mx_store_outlier_row_t **pout, int *pn, mx_store_t *store, const mx_slice_t *ids, int n, apr_pool_t *pool);
+apr_status_t mx_store_outlier_find(mx_store_outlier_row_t **pout, int *pn, mx_store_t *store, const mx_slice_t *ids, int n,
+                                   apr_pool_t *pool);
 
 /** A member event and whom it is about. */
 typedef struct mx_store_outlier_member_t {

@@ -32,7 +32,8 @@ static far_line_t *far_room(const char *version, int members)
         line->room_id = "!room:far";
     far_add(line, "@u:far", "m.room.create", "", apr_psprintf(pool, "{\"creator\":\"@u:far\",\"room_version\":\"%s\"}", version));
     far_member(line, "@u:far", "join");
-    far_add(line, "@u:far", "m.room.power_levels", "", line->version->privileged_creators ? "{\"users\":{}}" : "{\"users\":{\"@u:far\":100}}");
+    far_add(line, "@u:far", "m.room.power_levels", "",
+            line->version->privileged_creators ? "{\"users\":{}}" : "{\"users\":{\"@u:far\":100}}");
     far_add(line, "@u:far", "m.room.join_rules", "", "{\"join_rule\":\"public\"}");
     far_add(line, "@u:far", "m.room.history_visibility", "", "{\"history_visibility\":\"shared\"}");
     far_add(line, "@u:far", "m.room.topic", "", "{\"topic\":\"old\"}");
@@ -263,7 +264,8 @@ static void lie_other_room(far_line_t *line)
     int i;
     if (!line->version->room_id_is_create_hash)
         other->room_id = "!other:far";
-    far_add(other, "@u:far", "m.room.create", "", apr_psprintf(pool, "{\"creator\":\"@u:far\",\"room_version\":\"%s\"}", line->version->name));
+    far_add(other, "@u:far", "m.room.create", "",
+            apr_psprintf(pool, "{\"creator\":\"@u:far\",\"room_version\":\"%s\"}", line->version->name));
     far_member(other, "@u:far", "join");
     for (i = 0; i < other->n; i++)
         state[i] = other->state[i]->pdu;

@@ -177,10 +177,10 @@ begin
     end loop;
 
     insert into event (nid, room_nid, ord, ts, snap_nid, sender_nid, depth, type_nid, flags, event_id, pdu)
-        select u.nid, v_room, u.ord, u.ts, of_batch_or_null(u.before, r.snaps), u.sender, u.depth, u.type, u.flags & ~4, u.id, u.pdu
+        select u.nid, v_room, u.ord, u.ts, of_batch_or_null(u.before, r.snaps), u.sender, u.depth, u.type, u.flags, u.id, u.pdu
         from unnest(r.nids, ords, p_ts, p_before, p_sender, p_depth, p_type, p_flags, p_id, p_pdu)
             u(nid, ord, ts, before, sender, depth, type, flags, id, pdu)
-        on conflict (nid) do update set ord = excluded.ord, snap_nid = excluded.snap_nid, flags = excluded.flags | (event.flags & 8),
+        on conflict (nid) do update set ord = excluded.ord, snap_nid = excluded.snap_nid, flags = (excluded.flags & ~4) | (event.flags & 8),
             pdu = case when event.flags & 8 <> 0 then event.pdu else excluded.pdu end;
     insert into state_event (nid, room_nid, skey_nid, auth_nids, replaces, snap_after)
         select u.nid, v_room, u.skey, of_batch_all(p_auth[coalesce(p_auth_end[u.i - 1], 0) + 1:u.auth_end], r.nids),

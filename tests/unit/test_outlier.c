@@ -112,7 +112,8 @@ END_TEST
 /** A member event with that id (versions 1 and 2 choose them) that is authorised by another. */
 static mx_event_t *chosen(far_line_t *line, const char *id, const char *auth_id)
 {
-    const char *auth[] = { far_state(line, "m.room.create", "")->event_id, far_state(line, "m.room.join_rules", "")->event_id, auth_id };
+    const char *auth[] = { far_state(line, "m.room.create", "")->event_id, far_state(line, "m.room.join_rules", "")->event_id,
+                           auth_id };
     mx_event_draft_t d = { .version = line->version, .room_id = room_id, .sender = "@v:far", .type = "m.room.member", .state_key = "@v:far",
                            .content = MX_SLICE_LIT("{\"membership\":\"join\"}"), .depth = 9, .origin_server_ts = 9, .prev_events = line->prev,
                            .nprev = 1, .auth_events = auth, .nauth = 3, .origin = "far" };

@@ -250,8 +250,8 @@ const mx_error_t *mx_room_accept_pdu(mx_room_pdu_t *out, mx_server_t *server, co
     int attempt, again = 1;
     const mx_error_t *err = mx_room_get(&room, server, room_id, 0, pool);
     memset(out, 0, sizeof(*out));
-    if (err)
-        return err;
+    if (err || !room->snap_nid)      /* without a state: a room that we tried to come into, and did not */
+        return err ? err : mx_error_make(pool, MX_E_NOT_FOUND, "There is no such room.");
     out->why = mx_room_accept_pdu_alone(&event, room->version, room->room_id, text, key, baton, pool);
     out->event_id = event ? event->event_id : NULL;
     out->outcome = MX_PDU_REFUSED;

@@ -144,7 +144,7 @@ const mx_error_t *mx_room_told_store(apr_int64_t *pbefore, apr_int64_t *pafter, 
     mx_state_hash_t hash = { { 0 } };
     mx_state_item_t *changes, change;
     const mx_room_told_entry_t *old;
-    int i, n;
+    int i, n = 0;
     apr_status_t rv;
     const mx_error_t *err = mx_room_state_hash_key(&key, told->server, told->pool);
     if (err)
@@ -156,6 +156,8 @@ const mx_error_t *mx_room_told_store(apr_int64_t *pbefore, apr_int64_t *pafter, 
         *pbefore = pred;
     else if (rv == APR_SUCCESS)
         rv = mx_store_state_add(pbefore, told->server->store, told->room->nid, pred, changes, n, told->n, &hash, told->pool);
+    if (pred && (rv == MX_STORE_RETRY || rv == MX_STORE_NONE))      /* cleaned away meanwhile: by itself, then */
+        return mx_room_told_store(pbefore, pafter, told, 0, own);
     if (rv == APR_SUCCESS && own) {
         old = mx_room_told_find(told, own->skey_nid);
         change = (mx_state_item_t){ own->skey_nid, own->nid };

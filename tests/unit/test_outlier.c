@@ -115,8 +115,8 @@ static mx_event_t *chosen(far_line_t *line, const char *id, const char *auth_id)
     const char *auth[] = { far_state(line, "m.room.create", "")->event_id, far_state(line, "m.room.join_rules", "")->event_id,
                            auth_id };
     mx_event_draft_t d = { .version = line->version, .room_id = room_id, .sender = "@v:far", .type = "m.room.member", .state_key = "@v:far",
-                           .content = MX_SLICE_LIT("{\"membership\":\"join\"}"), .depth = 9, .origin_server_ts = 9, .prev_events = line->prev,
-                           .nprev = 1, .auth_events = auth, .nauth = 3, .origin = "far" };
+                           .content = MX_SLICE_LIT("{\"membership\":\"join\"}"), .depth = 9, .origin_server_ts = 9,
+                           .prev_events = line->prev, .nprev = 1, .auth_events = auth, .nauth = 3, .origin = "far" };
     mx_event_t *event = NULL;
     const char *text;
     ck_assert_ptr_null(mx_event_build(&event, &d, pool));
@@ -132,7 +132,7 @@ static mx_event_t *chosen(far_line_t *line, const char *id, const char *auth_id)
     return event;
 }
 
-START_TEST(events_that_authorise_each_other_in_a_circle_are_not_stored)
+START_TEST(events_that_authorise_each_other_are_not_stored)
 {
     far_line_t *line = fresh("1");
     put(chosen(line, "$a:far", "$b:far"));
@@ -238,6 +238,25 @@ static void answer_join(far_line_t *line)
     ck_assert_msg(err == NULL, "%s", err ? err->message : "");
 }
 
+/** Its outliers stay; of a room there is nothing, so nothing comes into it. */
+static void refuse_join(far_line_t *line)
+{
+    mx_event_t *join = far_make(line, "@me:h", "m.room.member", "@me:h", "{\"membership\":\"join\"}", NULL);
+    mx_slice_t state[50];
+    mx_room_remote_t answer = { .room_id = line->room_id, .version = line->version->name, .state = state, .join = join->pdu,
+                                .key = far_keys };
+    mx_room_remote_joined_t joined;
+    mx_room_pdu_t pdu;
+    const mx_error_t *err;
+    for (; answer.nstate < line->n; answer.nstate++)
+        state[answer.nstate] = line->state[answer.nstate]->pdu;
+    state[answer.nstate++] = far_say(far_fork(line), "no state")->pdu;
+    err = mx_room_remote_join(&joined, server, &answer, pool);
+    ck_assert(err != NULL && err->code == MX_E_INVALID_ROOM_STATE);
+    err = mx_room_accept_pdu(&pdu, server, room_id, line->state[0]->pdu, far_keys, NULL, pool);
+    ck_assert(err != NULL && err->code == MX_E_NOT_FOUND);
+}
+
 START_TEST(a_room_with_a_gap_is_healthy)
 {
     static const char *const versions[] = { "1", "6", "11", "12" };
@@ -273,6 +292,8 @@ START_TEST(a_room_that_was_joined_left_and_joined_again_is_healthy)
         turn(line, "@u:far", 0);
         far_add(line, "@u:far", "m.room.join_rules", "", "{\"join_rule\":\"public\"}");
         room_id = line->room_id;
+        refuse_join(line);
+        healthy("a join that was refused");
         answer_join(line);
         healthy("a join");
         homeserver_send(server, room_id, "@me:h", "m.room.message", NULL, "{}");
@@ -309,6 +330,6 @@ START_TEST(a_room_whose_outlier_got_its_place_is_healthy)
 END_TEST
 
 DATABASE_MAIN("outlier", a_long_chain_in_the_wrong_order_is_stored_in_the_right_one, what_cannot_be_checked_is_not_stored,
-              events_that_authorise_each_other_in_a_circle_are_not_stored, a_rejected_outlier_is_kept_and_authorises_nothing,
+              events_that_authorise_each_other_are_not_stored, a_rejected_outlier_is_kept_and_authorises_nothing,
               an_outlier_that_the_room_refuses_is_forgotten_as_an_auth_event, a_room_with_a_gap_is_healthy,
               a_room_that_was_joined_left_and_joined_again_is_healthy, a_room_whose_outlier_got_its_place_is_healthy)

@@ -9,6 +9,7 @@
  */
 #include "tools/doctor.h"
 
+#include "core/ident.h"
 #include "store/event_id.h"
 
 #include <stdlib.h>
@@ -391,7 +392,8 @@ static int comes_from_outside(const replay_t *r, int i)
 {
     const mx_event_t *event = r->part.events[i];
     int k;
-    if (!event || !event->nprev || !(r->part.rows[i].event.flags & MX_EVENT_FLAG_LOCAL))
+    if (!event || !event->nprev || !event->membership
+        || (r->room->d->server_name && !mx_ident_is_local(event->sender, r->room->d->server_name)))
         return 0;
     for (k = 0; k < event->nprev; k++) {
         const node_t *prev = apr_hash_get(r->part.nodes, event->prev_events[k], APR_HASH_KEY_STRING);

@@ -51,6 +51,19 @@ typedef struct far_line_t {
 
 static apr_hash_t *far_events;        /* event id: far_event_t */
 
+/** How it lies, and what it was asked. */
+typedef enum {
+    LIE_NONE, LIE_FAIL, LIE_GARBAGE, LIE_NOTHING, LIE_OTHER_ROOM, LIE_BAD_SIGNATURE, LIE_UNASKED, LIE_ENDLESS, LIE_TOO_MANY, LIE_CIRCLE,
+    LIE_NO_CREATE, LIE_TWICE, LIE_NO_STATE_EVENT, LIE_UNKNOWN, LIE_OTHER_CREATE
+} far_lie_e;
+
+static struct {
+    far_lie_e missing, events, auth, state;
+    int asked_missing, asked_events, asked_auth, asked_state, ids_asked;
+    const char *only;                /* get_missing_events tells no more than this event: the one before it is lost */
+    far_line_t *other;               /* a line of another room, or what else the lie needs */
+} far;
+
 static inline const mx_event_t *far_state(const far_line_t *line, const char *type, const char *state_key)
 {
     int i;
@@ -182,18 +195,30 @@ static inline far_line_t *far_line_of_room(void)
     return line;
 }
 
-/** Our server with a room that @u:far has joined. */
-static inline far_line_t *far_fresh(const char *version)
+/** Our server, with no room; the other one with no event. Making the tables anew takes long, so that is done once a test. */
+static inline void far_reset(void)
 {
+    static int made;
     const char *why;
-    far_line_t *line;
-    mx_event_t *join;
-    mx_room_pdu_t done;
-    homeserver_reset();
+    if (!made++)
+        homeserver_reset();
+    else
+        database_sql("set client_min_messages = warning; truncate event, state_event, room, snapshot, cur_state, member, room_server, txn,"
+                     " room_state_log, stres_memo, redaction_wait, gap cascade");
+    memset(&far, 0, sizeof(far));
     server = homeserver_child(NULL, pool);
     far_events = apr_hash_make(pool);
     ck_assert_int_eq(mx_signing_key_parse(&far_key, &why, FAR_SEED, pool), APR_SUCCESS);
     ck_assert_int_eq(mx_signing_key_parse(&far_wrong_key, &why, FAR_WRONG_SEED, pool), APR_SUCCESS);
+}
+
+/** Our server with a room that @u:far has joined. */
+static inline far_line_t *far_fresh(const char *version)
+{
+    far_line_t *line;
+    mx_event_t *join;
+    mx_room_pdu_t done;
+    far_reset();
     room_id = homeserver_room(server, version, "public");
     line = far_line_of_room();
     join = far_make(line, "@u:far", "m.room.member", "@u:far", "{\"membership\":\"join\"}", NULL);
@@ -230,18 +255,6 @@ static inline void check_mirrors(void)
 }
 
 /* ---- the other server as a source ---- */
-
-typedef enum {
-    LIE_NONE, LIE_FAIL, LIE_GARBAGE, LIE_NOTHING, LIE_OTHER_ROOM, LIE_BAD_SIGNATURE, LIE_UNASKED, LIE_ENDLESS, LIE_TOO_MANY, LIE_CIRCLE,
-    LIE_NO_CREATE, LIE_TWICE, LIE_NO_STATE_EVENT, LIE_UNKNOWN, LIE_OTHER_CREATE
-} far_lie_e;
-
-static struct {
-    far_lie_e missing, events, auth, state;
-    int asked_missing, asked_events, asked_auth, asked_state, ids_asked;
-    const char *only;                /* get_missing_events tells no more than this event: the one before it is lost */
-    far_line_t *other;               /* a line of another room, or what else the lie needs */
-} far;
 
 static inline const mx_error_t *far_fails(void)
 {

@@ -16,7 +16,6 @@ static mx_room_outliers_t done;
 
 static far_line_t *fresh(const char *version)
 {
-    memset(&far, 0, sizeof(far));
     ntexts = 0;
     return far_fresh(version);
 }

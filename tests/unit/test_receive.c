@@ -31,7 +31,6 @@ static const char *receive(const mx_event_t *event)
 
 static far_line_t *fresh(const char *version)
 {
-    memset(&far, 0, sizeof(far));
     return far_fresh(version);
 }
 

@@ -12,17 +12,6 @@ static const char *const versions[] = { "1", "2", "3", "4", "5", "6", "7", "8", 
 static mx_slice_t state[8000], auth[8000];
 static mx_room_remote_t answer;
 
-static void fresh(void)
-{
-    const char *why;
-    homeserver_reset();
-    memset(&far, 0, sizeof(far));
-    server = homeserver_child(NULL, pool);
-    far_events = apr_hash_make(pool);
-    ck_assert_int_eq(mx_signing_key_parse(&far_key, &why, FAR_SEED, pool), APR_SUCCESS);
-    ck_assert_int_eq(mx_signing_key_parse(&far_wrong_key, &why, FAR_WRONG_SEED, pool), APR_SUCCESS);
-}
-
 /** A room of @u:far with some history, of that version. */
 static far_line_t *far_room(const char *version, int members)
 {
@@ -114,7 +103,7 @@ START_TEST(a_room_of_another_server_is_joined_in_every_version)
         mx_event_row_t *row;
         mx_membership_e membership;
         mx_room_received_t received;
-        fresh();
+        far_reset();
         line = far_room(versions[v], 10);
         event = ask(line, "@me:h");
         join();
@@ -155,7 +144,7 @@ static void join_large(const char *version, int members)
 {
     apr_time_t from;
     far_line_t *line;
-    fresh();
+    far_reset();
     line = far_room(version, members);
     ask(line, "@me:h");
     from = apr_time_now();
@@ -183,7 +172,7 @@ START_TEST(a_room_that_was_left_is_joined_again_with_its_new_state)
         const mx_event_t *topic;
         mx_membership_e membership;
         apr_int64_t ver;
-        fresh();
+        far_reset();
         line = far_room(versions[v], 10);
         ask(line, "@me:h");
         join();
@@ -309,13 +298,10 @@ static void lie_all(const char *version)
 {
     int i;
     version_now = mx_room_version_find(version);
-    fresh();
     for (i = 0; i < UNIT_COUNT(lies); i++) {
         far_line_t *line;
         mx_errcode_e code;
-        database_sql("set client_min_messages = warning; truncate event, state_event, room, snapshot, cur_state, member, gap cascade");
-        far_events = apr_hash_make(pool);
-        server = homeserver_child(NULL, pool);
+        far_reset();
         line = far_room(version, 5);
         ask(line, "@me:h");
         lies[i].lie(line);
@@ -357,7 +343,7 @@ START_TEST(a_few_lost_events_do_not_keep_us_out)
 {
     far_line_t *line;
     int i;
-    fresh();
+    far_reset();
     line = far_room("11", 50);
     ask(line, "@me:h");
     for (i = 0; i < 4; i++)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Events outside the DAG: their order, their checks, and what matrix-doctor says of rooms that have them. */
-#include "far.h"
+#include "other_server.h"
 
 #include "room/auth_dag.h"
 #include "room/outlier.h"

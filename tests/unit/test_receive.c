@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Events of another server that stand on what we do not have. SS-API: PDUs, backfilling and retrieving missing events. */
-#include "far.h"
+#include "other_server.h"
 
 #include "room/receive.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Rooms that we come into through another server: its answer to send_join becomes the room. SS-API: joining rooms. */
-#include "far.h"
+#include "other_server.h"
 
 #include "room/receive.h"
 #include "room/remote_join.h"

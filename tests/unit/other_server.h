@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Another server for tests: it has events of a room that we do not have, and may lie about them. */
-#ifndef MX_TESTS_FAR_H
-#define MX_TESTS_FAR_H
+#ifndef MX_TESTS_OTHER_SERVER_H
+#define MX_TESTS_OTHER_SERVER_H
 
 #include "homeserver.h"
 

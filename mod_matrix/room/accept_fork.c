@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What an event of another server stands on and what it makes of the room: the state before it, the forward extremities, and
- * the state that the room is in then. SS-API: PDUs, room state resolution.
+ * What an event of another server makes of the room: the forward extremities, and the state that the room is in then.
+ * SS-API: PDUs, room state resolution.
  */
 #include "room/accept_pdu_private.h"
 
@@ -9,182 +9,7 @@
 #include "room/resolve.h"
 #include "store/event_id.h"
 
-#include <stdlib.h>
-
 #define MEMBER_TYPE "m.room.member"
-
-/** Snapshot after a stored event; a rejected one changes nothing. */
-static apr_int64_t after_of(const mx_event_row_t *row)
-{
-    return row->skey_nid && row->snap_after && !(row->flags & MX_EVENT_FLAG_REJECTED) ? row->snap_after : row->snap_nid;
-}
-
-static void add_distinct(apr_int64_t *nids, int *pn, apr_int64_t nid)
-{
-    int i;
-    for (i = 0; i < *pn && nids[i] != nid; i++)
-        ;
-    nids[i] = nid;
-    if (i == *pn)
-        (*pn)++;
-}
-
-static int nid_cmp(const void *a, const void *b)
-{
-    apr_int64_t x = *(const apr_int64_t *)a, y = *(const apr_int64_t *)b;
-    return x < y ? -1 : x > y;
-}
-
-/* ---- reading states ---- */
-
-static const mx_error_t *read_rows(mx_event_row_t **prows, int *pn, mx_room_receiving_t *r, const apr_int64_t *nids, int n)
-{
-    apr_status_t rv = mx_store_event_by_nids(prows, pn, r->server->store, nids, n, r->pool);
-    return rv == APR_SUCCESS ? NULL : mx_server_store_error(rv, "reading events by number", r->pool);
-}
-
-static const mx_error_t *fill(mx_room_current_t *out, mx_room_receiving_t *r, apr_int64_t nid)
-{
-    mx_event_row_t *row;
-    int n;
-    const mx_error_t *err = read_rows(&row, &n, r, &nid, 1);
-    if (!err && n != 1)
-        err = mx_error_internal(r->pool, MX_STORE_NONE, "a state names an event that is not there");
-    if (!err)
-        mx_room_known_fill(out, r->room->version, nid, row->pdu, mx_store_event_id_unpack(row->id, r->pool), r->pool);
-    return err;
-}
-
-const mx_error_t *mx_room_fork_find(mx_room_current_t *out, mx_room_receiving_t *r, apr_int64_t snap_nid, const char *type,
-                                    const char *state_key)
-{
-    apr_int64_t skey_nid;
-    mx_state_hit_t *hits;
-    int n;
-    apr_status_t rv;
-    memset(out, 0, sizeof(*out));
-    if (snap_nid == r->room->snap_nid)
-        return mx_room_state_find(out, r->server, r->room, type, state_key, r->pool);
-    rv = mx_server_skey_nid_find(&skey_nid, r->server, type, state_key, r->pool);
-    if (rv == MX_STORE_NONE)
-        return NULL;
-    if (rv == APR_SUCCESS)
-        rv = mx_store_state_entries(&hits, &n, r->server->store, &snap_nid, 1, &skey_nid, 1, r->pool);
-    if (rv != APR_SUCCESS)
-        return mx_server_store_error(rv, "reading a state", r->pool);
-    return n ? fill(out, r, hits[0].nid) : NULL;
-}
-
-/* ---- measuring states ---- */
-
-/** A state that is `base` with changes; nid MX_ROOM_RESOLVE_EXTRA is the event that is being stored. */
-typedef struct made_t {
-    apr_int64_t base;
-    const mx_state_item_t *changes; int n;
-    int size;
-    mx_state_hash_t hash;
-} made_t;
-
-static mx_slice_t id_of(const mx_room_receiving_t *r, apr_int64_t nid, const mx_event_row_t *rows, int n)
-{
-    int i;
-    if (nid == MX_ROOM_RESOLVE_EXTRA)
-        return mx_store_event_id_pack(r->event->event_id, r->pool);
-    for (i = 0; i < n && rows[i].nid != nid; i++)
-        ;
-    return i < n ? rows[i].id : MX_SLICE_NONE;
-}
-
-/** What the state has for the keys of the changes: out[i], 0 for none. */
-static const mx_error_t *old_entries(apr_int64_t **pout, mx_room_receiving_t *r, apr_int64_t snap_nid,
-                                     const mx_state_item_t *changes, int n)
-{
-    apr_int64_t *skeys = apr_palloc(r->pool, sizeof(*skeys) * (apr_size_t)(n + 1));
-    apr_int64_t *out = apr_pcalloc(r->pool, sizeof(*out) * (apr_size_t)(n + 1));
-    mx_state_hit_t *hits;
-    int i, k, nhits = 0;
-    apr_status_t rv;
-    for (i = 0; i < n; i++)
-        skeys[i] = changes[i].skey_nid;
-    rv = n && snap_nid ? mx_store_state_entries(&hits, &nhits, r->server->store, &snap_nid, 1, skeys, n, r->pool) : APR_SUCCESS;
-    if (rv != APR_SUCCESS)
-        return mx_server_store_error(rv, "reading a state", r->pool);
-    for (k = 0; k < nhits; k++) {
-        for (i = 0; i < n && skeys[i] != hits[k].skey_nid; i++)
-            ;
-        out[i] = hits[k].nid;
-    }
-    *pout = out;
-    return NULL;
-}
-
-/** Fills size and hash from those of the base. */
-static const mx_error_t *measure(made_t *made, mx_room_receiving_t *r)
-{
-    const unsigned char *key;
-    apr_int64_t *old, *nids = apr_palloc(r->pool, sizeof(*nids) * (apr_size_t)(2 * made->n + 1));
-    mx_event_row_t *rows;
-    int i, n = 0, nrows = 0;
-    apr_status_t rv = made->base ? mx_store_state_measure(&made->size, &made->hash, r->server->store, made->base, r->pool) : APR_SUCCESS;
-    const mx_error_t *err = rv != APR_SUCCESS ? mx_server_store_error(rv, "reading a state", r->pool)
-                                              : mx_room_state_hash_key(&key, r->server, r->pool);
-    if (!err)
-        err = old_entries(&old, r, made->base, made->changes, made->n);
-    for (i = 0; !err && i < made->n; i++) {
-        if (old[i])
-            nids[n++] = old[i];
-        if (made->changes[i].nid > 0)
-            nids[n++] = made->changes[i].nid;
-    }
-    if (!err)
-        err = read_rows(&rows, &nrows, r, nids, n);
-    for (i = 0; !err && i < made->n; i++) {
-        mx_slice_t new_id = made->changes[i].nid ? id_of(r, made->changes[i].nid, rows, nrows) : MX_SLICE_NONE;
-        mx_store_state_hash_change(&made->hash, key, made->changes[i].skey_nid, old[i] ? id_of(r, old[i], rows, nrows) : MX_SLICE_NONE,
-                                   new_id, r->pool);
-        made->size += (made->changes[i].nid != 0) - (old[i] != 0);
-    }
-    return err;
-}
-
-/* ---- the state before ---- */
-
-static const mx_error_t *store_resolved(mx_room_receiving_t *r, const mx_room_resolved_t *resolved)
-{
-    made_t made = { .base = resolved->base, .changes = resolved->changes, .n = resolved->n };
-    const mx_error_t *err = measure(&made, r);
-    apr_status_t rv;
-    if (err)
-        return err;
-    rv = mx_store_state_add(&r->before, r->server->store, r->room->nid, made.base, made.changes, made.n, made.size, &made.hash, r->pool);
-    return rv == APR_SUCCESS ? NULL : mx_server_store_error(rv, "storing a resolved state", r->pool);
-}
-
-const mx_error_t *mx_room_fork_before(mx_room_receiving_t *r)
-{
-    mx_room_resolve_input_t inputs[MX_EVENT_MAX_PREV] = { { 0 } };
-    apr_int64_t snaps[MX_EVENT_MAX_PREV];
-    mx_room_resolved_t resolved;
-    const mx_error_t *err;
-    int i, n = 0;
-    for (i = 0; i < r->nprevs; i++)
-        add_distinct(snaps, &n, after_of(&r->prevs[i]));
-    r->before = n ? snaps[0] : 0;
-    if (n < 2)
-        return NULL;
-    qsort(snaps, (size_t)n, sizeof(*snaps), nid_cmp);
-    for (i = 0; i < n; i++)
-        inputs[i].snap = snaps[i];
-    err = mx_room_resolve(&resolved, r->server, r->room->nid, r->room->version, inputs, n, r->pool);
-    if (err)
-        return err;
-    r->before = resolved.base;
-    if (resolved.n)
-        err = store_resolved(r, &resolved);
-    if (!err)
-        mx_room_resolve_remember(r->server, r->room->nid, snaps, n, r->before, r->pool);
-    return err;
-}
 
 /* ---- the room afterwards ---- */
 
@@ -230,7 +55,7 @@ static void set_heads(forked_t *f)
     b->snap = f->r->room->snap_nid;
 }
 
-static mx_persist_snap_t *add_snap(forked_t *f, const made_t *made)
+static mx_persist_snap_t *add_snap(forked_t *f, const mx_room_made_t *made)
 {
     mx_persist_snap_t *snap = &f->batch->snaps[f->batch->nsnaps++];
     snap->pred = made->base;
@@ -247,8 +72,8 @@ static mx_persist_snap_t *add_snap(forked_t *f, const made_t *made)
 static const mx_error_t *add_after(forked_t *f)
 {
     mx_state_item_t change = { f->row->skey_nid, MX_ROOM_RESOLVE_EXTRA };
-    made_t made = { .base = f->r->before, .changes = apr_pmemdup(f->r->pool, &change, sizeof(change)), .n = 1 };
-    const mx_error_t *err = measure(&made, f->r);
+    mx_room_made_t made = { .base = f->r->before, .changes = apr_pmemdup(f->r->pool, &change, sizeof(change)), .n = 1 };
+    const mx_error_t *err = mx_room_accept_measure(&made, f->r);
     if (err)
         return err;
     add_snap(f, &made);
@@ -264,7 +89,7 @@ static const mx_error_t *resolve_heads(mx_room_resolved_t *out, forked_t *f)
     apr_int64_t *snaps = apr_palloc(r->pool, sizeof(*snaps) * (apr_size_t)(f->nothers + 1));
     mx_event_row_t *rows;
     int i, n, nsnaps = 0;
-    const mx_error_t *err = read_rows(&rows, &n, r, f->others, f->nothers);
+    const mx_error_t *err = mx_room_accept_rows(&rows, &n, r, f->others, f->nothers);
     if (err)
         return err;
     inputs[0].snap = r->before;
@@ -275,7 +100,7 @@ static const mx_error_t *resolve_heads(mx_room_resolved_t *out, forked_t *f)
         inputs[0].nextra_auth = r->nauth;
     }
     for (i = 0; i < n; i++)
-        add_distinct(snaps, &nsnaps, after_of(&rows[i]));
+        mx_room_accept_add_distinct(snaps, &nsnaps, mx_room_accept_after_of(&rows[i]));
     for (i = 0; i < nsnaps; i++)
         inputs[i + 1].snap = snaps[i];
     return mx_room_resolve(out, r->server, r->room->nid, r->room->version, inputs, nsnaps + 1, r->pool);
@@ -284,12 +109,12 @@ static const mx_error_t *resolve_heads(mx_room_resolved_t *out, forked_t *f)
 /** The room's state becomes the resolved one. */
 static const mx_error_t *set_resolved(mx_room_resolved_t *resolved, forked_t *f)
 {
-    made_t made = { .base = resolved->base, .changes = resolved->changes, .n = resolved->n };
+    mx_room_made_t made = { .base = resolved->base, .changes = resolved->changes, .n = resolved->n };
     const mx_error_t *err;
     f->batch->snap = resolved->base;
     if (!resolved->n)
         return NULL;
-    err = measure(&made, f->r);
+    err = mx_room_accept_measure(&made, f->r);
     if (err)
         return err;
     add_snap(f, &made);
@@ -319,7 +144,7 @@ static const mx_error_t *difference(mx_state_item_t **pitems, int *pn, apr_int64
         } else
             all[n++] = base[i++];
     }
-    err = old_entries(&old, r, r->room->snap_nid, all, n);
+    err = mx_room_accept_entries(&old, r, r->room->snap_nid, all, n);
     for (i = 0; !err && i < n; i++) {
         if (all[i].nid == old[i])
             continue;
@@ -337,7 +162,7 @@ static const mx_error_t *add_member(forked_t *f, const mx_state_item_t *item, ap
 {
     mx_persist_member_t *member = &f->batch->members[f->batch->nmembers];
     mx_room_current_t current = { .event = f->r->event };
-    const mx_error_t *err = item->nid == MX_ROOM_RESOLVE_EXTRA ? NULL : fill(&current, f->r, item->nid ? item->nid : old);
+    const mx_error_t *err = item->nid == MX_ROOM_RESOLVE_EXTRA ? NULL : mx_room_accept_fill(&current, f->r, item->nid ? item->nid : old);
     apr_status_t rv;
     if (err || !current.event || !current.event->state_key || strcmp(current.event->type, MEMBER_TYPE) != 0
         || !mx_ident_is_user_id(current.event->state_key))
@@ -416,7 +241,7 @@ static const mx_error_t *fill_row(forked_t *f, int flags)
     row->nauth = r->nauth;
     if (!ev->state_key)
         return NULL;
-    err = mx_room_fork_find(&replaced, r, r->before, ev->type, ev->state_key);
+    err = mx_room_accept_find(&replaced, r, r->before, ev->type, ev->state_key);
     if (!err)
         row->replaces = replaced.nid;
     return err;

@@ -127,7 +127,7 @@ static const mx_event_t *state_get(void *baton, const char *type, const char *st
 {
     asked_t *asked = baton;
     mx_room_current_t found;
-    const mx_error_t *err = mx_room_fork_find(&found, asked->r, asked->snap, type, state_key);
+    const mx_error_t *err = mx_room_accept_find(&found, asked->r, asked->snap, type, state_key);
     if (!err)
         return found.event;
     asked->r->err = err;
@@ -225,7 +225,7 @@ static const mx_error_t *receive(int *pagain, mx_room_pdu_t *out, mx_room_receiv
     err = read_ground(out, r);
     if (err || out->nmissing)
         return err;
-    err = mx_room_fork_before(r);
+    err = mx_room_accept_before(r);
     if (!err)
         err = authorise(out, r);
     return err ? err : store(pagain, r, out->outcome);

@@ -130,4 +130,13 @@ apr_status_t mx_room_resolve_init(struct mx_room_state_t *state, mx_server_t *se
 
 apr_status_t mx_room_send_init(struct mx_room_state_t *state, mx_server_t *server);
 
+/**
+ * A place in the room's queue of writers. Returns when it is one's turn: from then on no other thread of this child writes to
+ * the room, until it is left. Never wait for another server, nor enter again, in between. 503 if it takes too long. The id has
+ * at most MX_EVENT_FIELD_MAX_BYTES; it and the place live in `pool`.
+ */
+typedef struct mx_room_place_t mx_room_place_t;
+const mx_error_t *mx_room_send_enter(mx_room_place_t **pplace, mx_server_t *server, const char *room_id, apr_pool_t *pool);
+void mx_room_send_leave(mx_room_place_t *place);
+
 #endif

@@ -203,6 +203,32 @@ static void leave(mx_server_t *server, const char *room_id, waiter_t *leader)
     apr_thread_mutex_unlock(s->lock);
 }
 
+/* ---- for writers of other files ---- */
+
+struct mx_room_place_t {
+    waiter_t waiter;
+    mx_server_t *server;
+    const char *room_id;
+};
+
+const mx_error_t *mx_room_send_enter(mx_room_place_t **pplace, mx_server_t *server, const char *room_id, apr_pool_t *pool)
+{
+    mx_room_place_t *place = apr_pcalloc(pool, sizeof(*place));
+    const mx_error_t *err;
+    place->waiter.pool = pool;
+    place->server = server;
+    place->room_id = room_id;
+    err = enter(server, room_id, &place->waiter);
+    if (!err)
+        *pplace = place;
+    return err;
+}
+
+void mx_room_send_leave(mx_room_place_t *place)
+{
+    leave(place->server, place->room_id, &place->waiter);
+}
+
 /* ---- plain events, many at once ---- */
 
 /** The same error for somebody else, in its pool. */

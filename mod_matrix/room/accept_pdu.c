@@ -6,8 +6,6 @@
 #include "core/ident.h"
 #include "store/event_id.h"
 
-#define ATTEMPTS_MAX 400             /* as in room/send.c: each lost one means that another writer won */
-
 /* ---- what needs no room ---- */
 
 static int signed_by(const mx_event_t *event, const char *server, mx_room_key_fn *key, void *baton, apr_pool_t *pool)
@@ -43,17 +41,17 @@ static const mx_error_t *hash_or_redact(mx_event_t **pevent, apr_pool_t *pool)
     return mx_event_parse(pevent, event->version, mx_event_redact(event->version, event->pdu, pool), event->event_id, pool);
 }
 
-static const mx_error_t *check_alone(mx_event_t **pevent, const mx_room_t *room, mx_slice_t text, mx_room_key_fn *key, void *baton,
-                                     apr_pool_t *pool)
+const mx_error_t *mx_room_accept_pdu_alone(mx_event_t **pevent, const mx_room_version_t *version, const char *room_id, mx_slice_t text,
+                                           mx_room_key_fn *key, void *baton, apr_pool_t *pool)
 {
     mx_event_t *event;
-    const mx_error_t *err = mx_event_parse_foreign(&event, room->version, text, pool);
+    const mx_error_t *err = mx_event_parse_foreign(&event, version, text, pool);
     if (err)
         return err;
     *pevent = event;
-    if (strcmp(event->room_id, room->room_id) != 0)
+    if (strcmp(event->room_id, room_id) != 0)
         return mx_error_make(pool, MX_E_INVALID_PARAM, "The event is of another room.");
-    err = check_signatures(event, key, baton, pool);
+    err = key ? check_signatures(event, key, baton, pool) : NULL;
     return err ? err : hash_or_redact(pevent, pool);
 }
 
@@ -210,7 +208,7 @@ static const mx_error_t *is_known(int *pknown, mx_room_receiving_t *r)
     return rv == APR_SUCCESS || rv == MX_STORE_NONE ? NULL : mx_server_store_error(rv, "looking an event up", r->pool);
 }
 
-/** One attempt on the room as it is now. */
+/** One attempt on the room as it is known. */
 static const mx_error_t *receive(int *pagain, mx_room_pdu_t *out, mx_room_receiving_t *r)
 {
     int known;
@@ -231,31 +229,9 @@ static const mx_error_t *receive(int *pagain, mx_room_pdu_t *out, mx_room_receiv
     return err ? err : store(pagain, r, out->outcome);
 }
 
-static const mx_error_t *busy(apr_pool_t *pool)
+const mx_error_t *mx_room_accept_one(int *pagain, mx_room_pdu_t *out, mx_server_t *server, mx_room_t *room, const mx_event_t *event,
+                                     apr_pool_t *pool)
 {
-    return mx_error_make_status(pool, MX_E_UNKNOWN, 503, "Too many writers want this room at once; try again.");
-}
-
-const mx_error_t *mx_room_accept_pdu(mx_room_pdu_t *out, mx_server_t *server, const char *room_id, mx_slice_t text, mx_room_key_fn *key,
-                                     void *baton, apr_pool_t *pool)
-{
-    mx_event_t *event = NULL;
-    mx_room_t *room;
-    int attempt, again = 1;
-    const mx_error_t *err = mx_room_get(&room, server, room_id, 0, pool);
-    memset(out, 0, sizeof(*out));
-    if (err)
-        return err;
-    out->why = check_alone(&event, room, text, key, baton, pool);
-    out->event_id = event ? event->event_id : NULL;
-    out->outcome = MX_PDU_REFUSED;
-    if (out->why)
-        return NULL;
-    for (attempt = 0; !err && again && attempt < ATTEMPTS_MAX; attempt++) {
-        mx_room_receiving_t r = { .server = server, .event = event, .pool = pool };
-        err = mx_room_get(&r.room, server, room_id, 1, pool);
-        if (!err)
-            err = receive(&again, out, &r);
-    }
-    return !err && again ? busy(pool) : err;
+    mx_room_receiving_t r = { .server = server, .room = room, .event = event, .pool = pool };
+    return receive(pagain, out, &r);
 }

@@ -21,6 +21,18 @@ typedef struct mx_room_receiving_t {
     apr_pool_t *pool;                /* of this attempt */
 } mx_room_receiving_t;
 
+/* ---- one PDU (room/accept_pdu.c) ---- */
+
+/**
+ * The checks that need no other event: format, room, signatures (not with `key` NULL: they have been checked), hash. *pevent is set as
+ * soon as it could be read.
+ */
+const mx_error_t *mx_room_accept_pdu_alone(mx_event_t **pevent, const mx_room_version_t *version, const char *room_id, mx_slice_t text,
+                                           mx_room_key_fn *key, void *baton, apr_pool_t *pool);
+/** One attempt on the room as it is known; whatever its prev events. *pagain: nothing is stored, for `room` is not the newest. */
+const mx_error_t *mx_room_accept_one(int *pagain, mx_room_pdu_t *out, mx_server_t *server, mx_room_t *room, const mx_event_t *event,
+                                     apr_pool_t *pool);
+
 /* ---- states (room/accept_state.c) ---- */
 
 /** A state that is `base` with changes; nid MX_ROOM_RESOLVE_EXTRA is the event that is being stored. */

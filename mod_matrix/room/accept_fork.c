@@ -10,6 +10,7 @@
 #include "store/event_id.h"
 
 #define MEMBER_TYPE "m.room.member"
+#define BEHIND_MAX 200               /* events that are looked through for heads behind them */
 
 /* ---- the room afterwards ---- */
 
@@ -21,22 +22,80 @@ typedef struct forked_t {
     apr_int64_t *others; int nothers;    /* heads that stay beside it */
 } forked_t;
 
-static int is_prev(const mx_event_t *event, mx_slice_t id, apr_pool_t *pool)
+/** What the event follows: its previous events and, where those were rejected or soft-failed, what is behind them. */
+typedef struct behind_t {
+    const char *ids[BEHIND_MAX];
+    int n, walked;                   /* walked: those whose rows have been looked at */
+} behind_t;
+
+static void add_behind(behind_t *b, const char *const *ids, int n)
+{
+    int i, k;
+    for (i = 0; i < n && b->n < BEHIND_MAX; i++) {
+        for (k = 0; k < b->n && strcmp(b->ids[k], ids[i]) != 0; k++)
+            ;
+        if (k == b->n)
+            b->ids[b->n++] = ids[i];
+    }
+}
+
+static const mx_error_t *walk_behind(behind_t *b, forked_t *f, const mx_event_row_t *rows, int n)
+{
+    mx_room_receiving_t *r = f->r;
+    const mx_error_t *err = NULL;
+    int i;
+    for (i = 0; !err && i < n; i++) {
+        mx_event_t *event;
+        if (!(rows[i].flags & (MX_EVENT_FLAG_REJECTED | MX_EVENT_FLAG_SOFT_FAILED)))
+            continue;
+        err = mx_event_parse(&event, r->room->version, rows[i].pdu, mx_store_event_id_unpack(rows[i].id, r->pool), r->pool);
+        if (!err)
+            add_behind(b, event->prev_events, event->nprev);
+    }
+    return err;
+}
+
+/** Rejected and soft-failed events are no heads, so the heads that they followed would stay for ever; one query a step back. */
+static const mx_error_t *find_behind(behind_t *b, forked_t *f)
+{
+    mx_room_receiving_t *r = f->r;
+    const mx_error_t *err;
+    mx_event_row_t *rows;
+    int n;
+    b->n = b->walked = 0;
+    add_behind(b, r->event->prev_events, r->event->nprev);
+    b->walked = b->n;
+    err = walk_behind(b, f, r->prevs, r->nprevs);
+    while (!err && b->walked < b->n) {
+        apr_status_t rv = mx_store_event_by_ids(&rows, &n, r->server->store, b->ids + b->walked, b->n - b->walked, r->pool);
+        if (rv != APR_SUCCESS)
+            return mx_server_store_error(rv, "reading what is behind an event", r->pool);
+        b->walked = b->n;
+        err = walk_behind(b, f, rows, n);
+    }
+    return err;
+}
+
+static int is_behind(const behind_t *b, mx_slice_t id, apr_pool_t *pool)
 {
     int i;
-    for (i = 0; i < event->nprev; i++) {
-        if (mx_slice_eq(mx_store_event_id_pack(event->prev_events[i], pool), id))
+    for (i = 0; i < b->n; i++) {
+        if (mx_slice_eq(mx_store_event_id_pack(b->ids[i], pool), id))
             return 1;
     }
     return 0;
 }
 
 /** The event becomes a head; those that it follows are none any more. */
-static void set_heads(forked_t *f)
+static const mx_error_t *set_heads(forked_t *f)
 {
+    behind_t behind;
     const struct mx_room_private_t *priv = f->r->room->priv;
     mx_persist_batch_t *b = f->batch;
-    int i, accepted = !f->row->flags || f->row->flags == MX_EVENT_FLAG_STATE;
+    int i, accepted = !(f->row->flags & (MX_EVENT_FLAG_REJECTED | MX_EVENT_FLAG_SOFT_FAILED));
+    const mx_error_t *err = accepted ? find_behind(&behind, f) : NULL;
+    if (err)
+        return err;
     b->heads = apr_palloc(f->r->pool, sizeof(*b->heads) * (apr_size_t)(priv->nheads + 1));
     b->head_ids = apr_palloc(f->r->pool, sizeof(*b->head_ids) * (apr_size_t)(priv->nheads + 1));
     if (accepted) {
@@ -44,7 +103,7 @@ static void set_heads(forked_t *f)
         b->head_ids[b->nheads++] = f->row->id;
     }
     for (i = 0; i < priv->nheads; i++) {
-        if (accepted && is_prev(f->r->event, priv->head_ids[i], f->r->pool))
+        if (accepted && is_behind(&behind, priv->head_ids[i], f->r->pool))
             continue;
         b->heads[b->nheads] = priv->heads[i];
         b->head_ids[b->nheads++] = priv->head_ids[i];
@@ -53,6 +112,7 @@ static void set_heads(forked_t *f)
     f->nothers = b->nheads - (accepted ? 1 : 0);
     b->depth = accepted && f->row->depth > priv->depth ? f->row->depth : priv->depth;
     b->snap = f->r->room->snap_nid;
+    return NULL;
 }
 
 static mx_persist_snap_t *add_snap(forked_t *f, const mx_room_made_t *made)
@@ -236,6 +296,8 @@ static const mx_error_t *fill_row(forked_t *f, int flags)
     row->ts = ev->origin_server_ts;
     row->depth = ev->depth;
     row->flags = flags | (ev->state_key ? MX_EVENT_FLAG_STATE : 0);
+    if (mx_ident_is_local(ev->sender, r->server->name))
+        row->flags |= MX_EVENT_FLAG_LOCAL;
     row->before = r->before;
     memcpy(row->auth, r->auth_nids, sizeof(row->auth[0]) * (apr_size_t)r->nauth);
     row->nauth = r->nauth;
@@ -258,8 +320,8 @@ const mx_error_t *mx_room_fork_batch(mx_persist_batch_t *batch, mx_room_receivin
     batch->events = f.row;
     batch->nevents = 1;
     batch->snaps = apr_pcalloc(r->pool, sizeof(*batch->snaps) * 2);
-    set_heads(&f);
-    if (f.row->skey_nid && !(flags & MX_EVENT_FLAG_REJECTED))
+    err = set_heads(&f);
+    if (!err && f.row->skey_nid && !(flags & MX_EVENT_FLAG_REJECTED))
         err = add_after(&f);
     if (!err && !flags)
         err = set_room(&f);

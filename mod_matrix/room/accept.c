@@ -225,9 +225,6 @@ static mx_slice_t content_for(const adding_t *a)
     return mx_buf_slice(buf);
 }
 
-/** Rooms 6 and on: integers up to 2^53-1; a DAG may not grow past them. */
-#define DEPTH_MAX APR_INT64_C(9007199254740991)
-
 static const mx_error_t *build(adding_t *a)
 {
     mx_room_accept_t *b = a->b;
@@ -240,7 +237,7 @@ static const mx_error_t *build(adding_t *a)
                               .state_key = d->state_key,
                               .redacts = a->item->redacts,
                               .content = content_for(a),
-                              .depth = b->depth < DEPTH_MAX ? b->depth + 1 : DEPTH_MAX,
+                              .depth = b->depth < MX_ROOM_DEPTH_MAX ? b->depth + 1 : MX_ROOM_DEPTH_MAX,
                               .origin_server_ts = apr_time_as_msec(apr_time_now()),
                               .prev_events = b->prev,
                               .nprev = b->nprev,

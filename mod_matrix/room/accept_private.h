@@ -5,6 +5,9 @@
 
 #include "room/accept.h"
 
+/** Rooms 6 and on: integers up to 2^53-1; a DAG may not grow past them. */
+#define MX_ROOM_DEPTH_MAX APR_INT64_C(9007199254740991)
+
 /** State as the batch has changed it. */
 typedef struct mx_room_accept_change_t {
     const mx_event_t *event;

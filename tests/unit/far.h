@@ -17,7 +17,8 @@ static const char *room_id;
 static mx_room_pdu_t last;
 
 /** Knows the key of "far" and that of "h", until the year 2100. */
-static inline int keys(unsigned char key[MX_ED25519_PUBLIC_BYTES], void *baton, const char *name, const char *key_id, apr_int64_t at_ms, int check)
+static inline int keys(unsigned char key[MX_ED25519_PUBLIC_BYTES], void *baton, const char *name, const char *key_id,
+                       apr_int64_t at_ms, int check)
 {
     const mx_signing_key_t *found = strcmp(name, "far") == 0 ? &far_key : strcmp(name, "h") == 0 ? &server->key : NULL;
     if (!found || strcmp(found->key_id, key_id) != 0 || (check && at_ms > APR_INT64_C(4102444800000)))

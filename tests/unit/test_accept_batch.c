@@ -3,6 +3,8 @@
 #include "far.h"
 
 #include "room/accept.h"
+#include "room/heads.h"
+#include "room/resolve_private.h"
 
 #define MANY 200
 
@@ -205,8 +207,8 @@ START_TEST(forks_of_state_in_one_batch_resolve_as_they_do_one_by_one)
         for (i = 0; i < 2; i++) {
             events[i] = make(&(wish_t){ .sender = "@u:far", .type = "m.room.topic", .state_key = "", .ts = 1000 * (i + 1),
                                         .content = i ? "{\"topic\":\"two\"}" : "{\"topic\":\"one\"}", .prev = { base } });
-            events[2 + i] = make(&(wish_t){ .sender = "@u:far", .type = "m.room.message", .content = apr_psprintf(pool, "{\"n\":%d}", i),
-                                            .prev = { events[i]->event_id } });
+            events[2 + i] = make(&(wish_t){ .sender = "@u:far", .type = "m.room.message",
+                                            .content = apr_psprintf(pool, "{\"n\":%d}", i), .prev = { events[i]->event_id } });
         }
         if (together)
             expect("stored", receive_all(events, 4));
@@ -231,7 +233,8 @@ START_TEST(state_and_what_it_allows_come_in_one_batch)
     homeserver_send(server, room_id, "@creator:h", "m.room.power_levels", "", "{\"users\":{\"@creator:h\":100,\"@u:far\":100}}");
     far_joins("@u:far");
     ver = room_now()->ver;
-    events[0] = make(&(wish_t){ .sender = "@v:far", .type = "m.room.member", .state_key = "@v:far", .content = "{\"membership\":\"join\"}" });
+    events[0] = make(&(wish_t){ .sender = "@v:far", .type = "m.room.member", .state_key = "@v:far",
+                                .content = "{\"membership\":\"join\"}" });
     events[1] = make(&(wish_t){ .sender = "@u:far", .type = "m.room.power_levels", .state_key = "",
                                 .content = "{\"users\":{\"@creator:h\":100,\"@u:far\":100,\"@v:far\":60}}",
                                 .prev = { events[0]->event_id } });
@@ -304,6 +307,123 @@ START_TEST(heads_of_one_state_are_bounded)
     ck_assert_int_eq(room_now()->snap_nid, snap);
     homeserver_send(server, room_id, "@creator:h", "m.room.message", NULL, "{}");
     ck_assert_int_eq(room_now()->priv->nheads, 1);
+}
+END_TEST
+
+/** n heads with a state of their own each: @u:far sets a key on each of n branches. */
+static void fork_from_now(int n)
+{
+    mx_event_t *events[MANY];
+    const char *base = head(0);
+    int i;
+    for (i = 0; i < n; i++)
+        events[i] = make(&(wish_t){ .sender = "@u:far", .type = "org.example.state", .state_key = apr_psprintf(pool, "%d", i),
+                                    .content = "{}", .prev = { base } });
+    expect("stored", receive_all(events, n));
+    ck_assert_int_eq(room_now()->priv->nheads, n);
+}
+
+static void fork_state(int n)
+{
+    homeserver_send(server, room_id, "@creator:h", "m.room.power_levels", "", room_now()->version->privileged_creators
+                    ? "{\"users\":{\"@u:far\":50}}" : "{\"users\":{\"@creator:h\":100,\"@u:far\":50}}");
+    fork_from_now(n);
+}
+
+/** What the event stands on is what the states after its prev events resolve to, by a resolution of its own. */
+static void check_stands_on_what_it_names(const char *event_id)
+{
+    mx_room_resolve_input_t inputs[MX_EVENT_MAX_PREV] = { { 0 } };
+    mx_event_row_t *row, *prevs;
+    mx_room_resolved_t resolved;
+    mx_state_item_t *changes;
+    mx_event_t *event;
+    int i, n;
+    ck_assert_int_eq(mx_store_event_by_id(&row, server->store, event_id, pool), APR_SUCCESS);
+    ck_assert_ptr_null(mx_event_parse(&event, room_now()->version, row->pdu, event_id, pool));
+    ck_assert_int_le(event->nprev, MX_EVENT_MAX_PREV);
+    ck_assert_int_eq(mx_store_event_by_ids(&prevs, &n, server->store, event->prev_events, event->nprev, pool), APR_SUCCESS);
+    ck_assert_int_eq(n, event->nprev);
+    for (i = 0; i < n; i++)
+        inputs[i].snap = prevs[i].snap_after ? prevs[i].snap_after : prevs[i].snap_nid;
+    database_sql("delete from stres_memo");
+    ck_assert_ptr_null(mx_room_resolve(&resolved, homeserver_child(NULL, pool), room_now()->nid, room_now()->version, inputs, n, pool));
+    ck_assert_int_eq(mx_store_state_diff(&changes, &n, server->store, resolved.base, row->snap_nid, pool), APR_SUCCESS);
+    ck_assert_int_eq(n, resolved.n);
+    for (i = 0; i < n; i++)
+        ck_assert_int_eq(changes[i].nid, resolved.changes[i].nid);
+}
+
+START_TEST(with_many_heads_a_local_event_stands_on_what_it_names)
+{
+    static const char *const versions[] = { "1", "6", "11", "12" };
+    int v;
+    for (v = 0; v < UNIT_COUNT(versions); v++) {
+        const char *sent;
+        by_itself(versions[v]);
+        fork_state(25);
+        sent = homeserver_send(server, room_id, "@creator:h", "m.room.topic", "", "{\"topic\":\"over all\"}");
+        ck_assert_int_eq(room_now()->priv->nheads, 1);
+        check_stands_on_what_it_names(sent);
+        ck_assert_int_eq(count("count(*) from cur_state c join skey k using (skey_nid) join ev_type t using (type_nid)"
+                               " where t.type = 'org.example.state'"), 25);
+        check_mirrors();
+        /* the dummy too */
+        ck_assert_int_eq(count("count(*) from event e join ev_type t using (type_nid) where t.type = 'org.matrix.dummy_event'"
+                               " and flags = 16"), 1);
+    }
+}
+END_TEST
+
+START_TEST(a_runner_brings_heads_together_if_a_member_may)
+{
+    const char **ids, *message;
+    int n, left;
+    by_itself("11");
+    fork_state(MX_ROOM_HEADS_MANY);
+    ck_assert_ptr_null(mx_room_heads_wanting(&ids, &n, server, 5, pool));
+    ck_assert_int_eq(n, 0);
+    by_itself("11");
+    fork_state(15);
+    ck_assert_ptr_null(mx_room_heads_wanting(&ids, &n, server, 5, pool));
+    ck_assert_int_eq(n, 1);
+    ck_assert_str_eq(ids[0], room_id);
+    ck_assert_ptr_null(mx_room_heads_merge(&left, server, room_id, MX_ROOM_HEADS_MANY, pool));
+    ck_assert_int_eq(left, 1);
+    check_mirrors();
+    message = head(0);
+    check_stands_on_what_it_names(message);
+    /* nobody of ours may */
+    by_itself("11");
+    homeserver_send(server, room_id, "@creator:h", "m.room.power_levels", "",
+                    "{\"users\":{\"@creator:h\":50,\"@u:far\":50},\"events\":{\"org.matrix.dummy_event\":51}}");
+    fork_from_now(15);
+    ck_assert_ptr_null(mx_room_heads_merge(&left, server, room_id, MX_ROOM_HEADS_MANY, pool));
+    ck_assert_int_eq(left, 15);
+}
+END_TEST
+
+/* Before version 11 a redaction takes the level for invites out of power levels: rules that read the event afterwards see that. */
+START_TEST(a_redacted_auth_event_is_not_remembered_as_it_was)
+{
+    const mx_event_t *before, *after;
+    const char *levels;
+    mx_event_row_t *row;
+    apr_int64_t nid;
+    fresh("8");
+    levels = homeserver_send(server, room_id, "@creator:h", "m.room.power_levels", "", "{\"invite\":60,\"users\":{\"@creator:h\":100}}");
+    ck_assert_int_eq(mx_store_event_by_id(&row, server->store, levels, pool), APR_SUCCESS);
+    nid = row->nid;
+    ck_assert_ptr_null(mx_room_auth_event_load(&before, server, room_now()->nid, room_now()->version, &nid, 1, pool));
+    ck_assert_ptr_nonnull(mx_json_get(mx_event_content(before), "invite"));
+    {
+        mx_room_draft_t draft = { .sender = "@creator:h", .type = "m.room.redaction", .content = mx_json_new_object(pool),
+                                  .redacts = levels };
+        const char *event_id;
+        ck_assert_ptr_null(mx_room_send(&event_id, server, room_id, &draft, 1, pool));
+    }
+    ck_assert_ptr_null(mx_room_auth_event_load(&after, server, room_now()->nid, room_now()->version, &nid, 1, pool));
+    ck_assert_ptr_null(mx_json_get(mx_event_content(after), "invite"));
 }
 END_TEST
 
@@ -400,4 +520,6 @@ DATABASE_MAIN("accept_batch", a_chain_is_one_transaction_in_every_version, a_cha
               what_follows_a_soft_failed_event_leaves_no_head_behind, forks_of_one_batch_are_heads_until_something_follows_both,
               forks_of_state_in_one_batch_resolve_as_they_do_one_by_one, state_and_what_it_allows_come_in_one_batch,
               a_redaction_and_its_target_come_in_one_batch_either_way_round, our_own_events_that_come_back_are_ours,
-              heads_of_one_state_are_bounded, batches_and_local_writers_of_two_children_lose_nothing, batches_of_fifty_are_quick)
+              heads_of_one_state_are_bounded, a_redacted_auth_event_is_not_remembered_as_it_was,
+              with_many_heads_a_local_event_stands_on_what_it_names, a_runner_brings_heads_together_if_a_member_may,
+              batches_and_local_writers_of_two_children_lose_nothing, batches_of_fifty_are_quick)

@@ -7,8 +7,6 @@
 #include "room/outlier.h"
 #include "store/event_id.h"
 
-#define ATTEMPTS_MAX 400             /* as in room/send.c: each lost one means that another writer won */
-
 /* ---- what needs no room ---- */
 
 static int signed_by(const mx_event_t *event, const char *server, mx_room_key_fn *key, void *baton, apr_pool_t *pool)
@@ -128,7 +126,7 @@ static const mx_event_t *state_get(void *baton, const char *type, const char *st
 {
     asked_t *asked = baton;
     mx_room_current_t found;
-    const mx_error_t *err = mx_room_fork_find(&found, asked->r, asked->snap, type, state_key);
+    const mx_error_t *err = mx_room_accept_find(&found, asked->r, asked->snap, type, state_key);
     if (!err)
         return found.event;
     asked->r->err = err;
@@ -216,7 +214,7 @@ static const mx_error_t *is_known(int *pknown, mx_room_receiving_t *r)
     return rv == APR_SUCCESS || rv == MX_STORE_NONE ? NULL : mx_server_store_error(rv, "looking an event up", r->pool);
 }
 
-/** One attempt on the room as it is now. */
+/** One attempt on the room as it is known. */
 static const mx_error_t *receive(int *pagain, mx_room_pdu_t *out, mx_room_receiving_t *r)
 {
     int known;
@@ -231,37 +229,15 @@ static const mx_error_t *receive(int *pagain, mx_room_pdu_t *out, mx_room_receiv
     err = read_ground(out, r);
     if (err || out->nmissing)
         return err;
-    err = mx_room_fork_before(r);
+    err = mx_room_accept_before(r);
     if (!err)
         err = authorise(out, r);
     return err ? err : store(pagain, r, out->outcome);
 }
 
-static const mx_error_t *busy(apr_pool_t *pool)
+const mx_error_t *mx_room_accept_one(int *pagain, mx_room_pdu_t *out, mx_server_t *server, mx_room_t *room, const mx_event_t *event,
+                                     apr_pool_t *pool)
 {
-    return mx_error_make_status(pool, MX_E_UNKNOWN, 503, "Too many writers want this room at once; try again.");
-}
-
-const mx_error_t *mx_room_accept_pdu(mx_room_pdu_t *out, mx_server_t *server, const char *room_id, mx_slice_t text, mx_room_key_fn *key,
-                                     void *baton, apr_pool_t *pool)
-{
-    mx_event_t *event = NULL;
-    mx_room_t *room;
-    int attempt, again = 1;
-    const mx_error_t *err = mx_room_get(&room, server, room_id, 0, pool);
-    memset(out, 0, sizeof(*out));
-    if (err || !room->snap_nid)      /* without a state: a room that we tried to come into, and did not */
-        return err ? err : mx_error_make(pool, MX_E_NOT_FOUND, "There is no such room.");
-    out->why = mx_room_accept_pdu_alone(&event, room->version, room->room_id, text, key, baton, pool);
-    out->event_id = event ? event->event_id : NULL;
-    out->outcome = MX_PDU_REFUSED;
-    if (out->why)
-        return NULL;
-    for (attempt = 0; !err && again && attempt < ATTEMPTS_MAX; attempt++) {
-        mx_room_receiving_t r = { .server = server, .event = event, .pool = pool };
-        err = mx_room_get(&r.room, server, room_id, 1, pool);
-        if (!err)
-            err = receive(&again, out, &r);
-    }
-    return !err && again ? busy(pool) : err;
+    mx_room_receiving_t r = { .server = server, .room = room, .event = event, .pool = pool };
+    return receive(pagain, out, &r);
 }

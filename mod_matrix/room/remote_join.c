@@ -248,7 +248,7 @@ static const mx_error_t *set_row(mx_persist_event_t *row, joining_t *j)
     row->ts = ev->origin_server_ts;
     row->depth = ev->depth;
     row->sender_nid = j->row->sender_nid;
-    row->flags = MX_EVENT_FLAG_STATE | MX_EVENT_FLAG_OUTLIER;      /* not LOCAL: the other server tells it to the others */
+    row->flags = MX_EVENT_FLAG_STATE | MX_EVENT_FLAG_LOCAL | MX_EVENT_FLAG_OUTLIER;
     row->before = j->before;
     row->after = j->after;
     row->skey_nid = j->row->skey_nid;

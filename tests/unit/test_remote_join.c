@@ -115,7 +115,7 @@ START_TEST(a_room_of_another_server_is_joined_in_every_version)
         ck_assert_int_eq(room->priv->nheads, 1);
         ck_assert_int_eq(room->priv->depth, event->depth);
         row = row_of(event->event_id);
-        ck_assert_int_eq(row->flags, MX_EVENT_FLAG_STATE);
+        ck_assert_int_eq(row->flags, MX_EVENT_FLAG_STATE | MX_EVENT_FLAG_LOCAL);
         ck_assert_int_eq(row->ord, room->last_stream);
         ck_assert_int_eq(row->snap_after, room->snap_nid);
         ck_assert_int_eq(room->priv->heads[0], row->nid);

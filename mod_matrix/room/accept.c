@@ -166,9 +166,8 @@ const char *mx_room_accept_room_id(const mx_room_accept_t *batch)
     return batch->room_id;
 }
 
-/** The state before the next event. */
-static const mx_error_t *state_find(mx_room_current_t *out, mx_room_accept_t *b, const char *type,
-                                    const char *state_key)
+const mx_error_t *mx_room_accept_state_find(mx_room_current_t *out, mx_room_accept_t *b, const char *type,
+                                            const char *state_key)
 {
     int i;
     memset(out, 0, sizeof(*out));
@@ -186,7 +185,7 @@ static const mx_event_t *auth_get(void *baton, const char *type, const char *sta
 {
     mx_room_accept_t *b = baton;
     mx_room_current_t found;
-    const mx_error_t *err = state_find(&found, b, type, state_key);
+    const mx_error_t *err = mx_room_accept_state_find(&found, b, type, state_key);
     if (!err)
         return found.event;
     b->err = err;
@@ -195,15 +194,7 @@ static const mx_event_t *auth_get(void *baton, const char *type, const char *sta
 
 /* ---- one event ---- */
 
-/** An event being added. */
-typedef struct adding_t {
-    mx_room_accept_t *b;
-    mx_room_accept_item_t *item;
-    mx_event_t *event;
-    mx_persist_event_t row;
-    mx_room_current_t replaced;          /* of a state event */
-    const mx_event_t *auth[MX_AUTH_KEYS_MAX];
-} adding_t;
+typedef mx_room_accept_adding_t adding_t;
 
 /** SS-API: auth events selection. */
 static const mx_error_t *choose_auth_events(const char **ids, int *pn, adding_t *a)
@@ -213,7 +204,7 @@ static const mx_error_t *choose_auth_events(const char **ids, int *pn, adding_t 
     int i, n = mx_auth_keys(keys, a->b->version, d->type, d->sender, d->state_key, d->content, a->b->pool);
     for (i = 0; i < n; i++) {
         mx_room_current_t found;
-        const mx_error_t *err = state_find(&found, a->b, keys[i].type, keys[i].state_key);
+        const mx_error_t *err = mx_room_accept_state_find(&found, a->b, keys[i].type, keys[i].state_key);
         if (err)
             return err;
         if (!found.event)
@@ -239,9 +230,6 @@ static mx_slice_t content_for(const adding_t *a)
     return mx_buf_slice(buf);
 }
 
-/** Rooms 6 and on: integers up to 2^53-1; a DAG may not grow past them. */
-#define DEPTH_MAX APR_INT64_C(9007199254740991)
-
 static const mx_error_t *build(adding_t *a)
 {
     mx_room_accept_t *b = a->b;
@@ -254,7 +242,7 @@ static const mx_error_t *build(adding_t *a)
                               .state_key = d->state_key,
                               .redacts = a->item->redacts,
                               .content = content_for(a),
-                              .depth = b->depth < DEPTH_MAX ? b->depth + 1 : DEPTH_MAX,
+                              .depth = b->depth < MX_ROOM_DEPTH_MAX ? b->depth + 1 : MX_ROOM_DEPTH_MAX,
                               .origin_server_ts = apr_time_as_msec(apr_time_now()),
                               .prev_events = b->prev,
                               .nprev = b->nprev,
@@ -379,8 +367,7 @@ static void put_snap(adding_t *a, const unsigned char *key)
     rows->log_snaps[rows->nlog++] = b->snap;
 }
 
-/** What a state event does. All that can fail comes first. */
-static const mx_error_t *add_state(adding_t *a)
+const mx_error_t *mx_room_accept_put_state(adding_t *a)
 {
     mx_room_accept_t *b = a->b;
     mx_ref_t ref = -(b->rows.nevents + 1);
@@ -411,8 +398,8 @@ static const mx_error_t *add_state(adding_t *a)
 static void refresh_power(mx_room_accept_t *b)
 {
     mx_room_current_t create, levels;
-    if (state_find(&create, b, CREATE_TYPE, "") == NULL && create.event &&
-        state_find(&levels, b, "m.room.power_levels", "") == NULL)
+    if (mx_room_accept_state_find(&create, b, CREATE_TYPE, "") == NULL && create.event &&
+        mx_room_accept_state_find(&levels, b, "m.room.power_levels", "") == NULL)
         b->power = mx_power_create(create.event, levels.event, b->pool);
 }
 
@@ -435,8 +422,7 @@ static void fill_row(adding_t *a)
     }
 }
 
-/** The event becomes the head. */
-static void append(adding_t *a)
+void mx_room_accept_append(adding_t *a)
 {
     mx_room_accept_t *b = a->b;
     const mx_event_t *ev = a->event;
@@ -463,7 +449,7 @@ const mx_error_t *mx_room_accept_add(mx_room_accept_t *batch, mx_room_accept_ite
     if (!err && item->redacts)
         err = check_redaction(&target, &a);
     if (!err && item->draft->state_key)
-        err = state_find(&a.replaced, batch, item->draft->type, item->draft->state_key);
+        err = mx_room_accept_state_find(&a.replaced, batch, item->draft->type, item->draft->state_key);
     if (err)
         return err;
     if (item->draft->state_key && equals_current(&a)) {
@@ -477,11 +463,11 @@ const mx_error_t *mx_room_accept_add(mx_room_accept_t *batch, mx_room_accept_ite
     mx_event_content(a.event);      /* parsed before other threads may read it */
     fill_row(&a);
     if (item->draft->state_key)
-        err = add_state(&a);
+        err = mx_room_accept_put_state(&a);
     if (err)
         return err;
     if (target)
         add_redaction(&a, target);
-    append(&a);
+    mx_room_accept_append(&a);
     return NULL;
 }

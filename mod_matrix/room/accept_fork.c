@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What an event of another server stands on and what it makes of the room: the state before it, the forward extremities, and
- * the state that the room is in then. SS-API: PDUs, room state resolution.
+ * What an event of another server makes of the room: the forward extremities, and the state that the room is in then.
+ * SS-API: PDUs, room state resolution.
  */
 #include "room/accept_pdu_private.h"
 
@@ -9,182 +9,8 @@
 #include "room/resolve.h"
 #include "store/event_id.h"
 
-#include <stdlib.h>
-
 #define MEMBER_TYPE "m.room.member"
-
-/** Snapshot after a stored event; a rejected one changes nothing. */
-static apr_int64_t after_of(const mx_event_row_t *row)
-{
-    return row->skey_nid && row->snap_after && !(row->flags & MX_EVENT_FLAG_REJECTED) ? row->snap_after : row->snap_nid;
-}
-
-static void add_distinct(apr_int64_t *nids, int *pn, apr_int64_t nid)
-{
-    int i;
-    for (i = 0; i < *pn && nids[i] != nid; i++)
-        ;
-    nids[i] = nid;
-    if (i == *pn)
-        (*pn)++;
-}
-
-static int nid_cmp(const void *a, const void *b)
-{
-    apr_int64_t x = *(const apr_int64_t *)a, y = *(const apr_int64_t *)b;
-    return x < y ? -1 : x > y;
-}
-
-/* ---- reading states ---- */
-
-static const mx_error_t *read_rows(mx_event_row_t **prows, int *pn, mx_room_receiving_t *r, const apr_int64_t *nids, int n)
-{
-    apr_status_t rv = mx_store_event_by_nids(prows, pn, r->server->store, nids, n, r->pool);
-    return rv == APR_SUCCESS ? NULL : mx_server_store_error(rv, "reading events by number", r->pool);
-}
-
-static const mx_error_t *fill(mx_room_current_t *out, mx_room_receiving_t *r, apr_int64_t nid)
-{
-    mx_event_row_t *row;
-    int n;
-    const mx_error_t *err = read_rows(&row, &n, r, &nid, 1);
-    if (!err && n != 1)
-        err = mx_error_internal(r->pool, MX_STORE_NONE, "a state names an event that is not there");
-    if (!err)
-        mx_room_known_fill(out, r->room->version, nid, row->pdu, mx_store_event_id_unpack(row->id, r->pool), r->pool);
-    return err;
-}
-
-const mx_error_t *mx_room_fork_find(mx_room_current_t *out, mx_room_receiving_t *r, apr_int64_t snap_nid, const char *type,
-                                    const char *state_key)
-{
-    apr_int64_t skey_nid;
-    mx_state_hit_t *hits;
-    int n;
-    apr_status_t rv;
-    memset(out, 0, sizeof(*out));
-    if (snap_nid == r->room->snap_nid)
-        return mx_room_state_find(out, r->server, r->room, type, state_key, r->pool);
-    rv = mx_server_skey_nid_find(&skey_nid, r->server, type, state_key, r->pool);
-    if (rv == MX_STORE_NONE)
-        return NULL;
-    if (rv == APR_SUCCESS)
-        rv = mx_store_state_entries(&hits, &n, r->server->store, &snap_nid, 1, &skey_nid, 1, r->pool);
-    if (rv != APR_SUCCESS)
-        return mx_server_store_error(rv, "reading a state", r->pool);
-    return n ? fill(out, r, hits[0].nid) : NULL;
-}
-
-/* ---- measuring states ---- */
-
-/** A state that is `base` with changes; nid MX_ROOM_RESOLVE_EXTRA is the event that is being stored. */
-typedef struct made_t {
-    apr_int64_t base;
-    const mx_state_item_t *changes; int n;
-    int size;
-    mx_state_hash_t hash;
-} made_t;
-
-static mx_slice_t id_of(const mx_room_receiving_t *r, apr_int64_t nid, const mx_event_row_t *rows, int n)
-{
-    int i;
-    if (nid == MX_ROOM_RESOLVE_EXTRA)
-        return mx_store_event_id_pack(r->event->event_id, r->pool);
-    for (i = 0; i < n && rows[i].nid != nid; i++)
-        ;
-    return i < n ? rows[i].id : MX_SLICE_NONE;
-}
-
-/** What the state has for the keys of the changes: out[i], 0 for none. */
-static const mx_error_t *old_entries(apr_int64_t **pout, mx_room_receiving_t *r, apr_int64_t snap_nid,
-                                     const mx_state_item_t *changes, int n)
-{
-    apr_int64_t *skeys = apr_palloc(r->pool, sizeof(*skeys) * (apr_size_t)(n + 1));
-    apr_int64_t *out = apr_pcalloc(r->pool, sizeof(*out) * (apr_size_t)(n + 1));
-    mx_state_hit_t *hits;
-    int i, k, nhits = 0;
-    apr_status_t rv;
-    for (i = 0; i < n; i++)
-        skeys[i] = changes[i].skey_nid;
-    rv = n && snap_nid ? mx_store_state_entries(&hits, &nhits, r->server->store, &snap_nid, 1, skeys, n, r->pool) : APR_SUCCESS;
-    if (rv != APR_SUCCESS)
-        return mx_server_store_error(rv, "reading a state", r->pool);
-    for (k = 0; k < nhits; k++) {
-        for (i = 0; i < n && skeys[i] != hits[k].skey_nid; i++)
-            ;
-        out[i] = hits[k].nid;
-    }
-    *pout = out;
-    return NULL;
-}
-
-/** Fills size and hash from those of the base. */
-static const mx_error_t *measure(made_t *made, mx_room_receiving_t *r)
-{
-    const unsigned char *key;
-    apr_int64_t *old, *nids = apr_palloc(r->pool, sizeof(*nids) * (apr_size_t)(2 * made->n + 1));
-    mx_event_row_t *rows;
-    int i, n = 0, nrows = 0;
-    apr_status_t rv = made->base ? mx_store_state_measure(&made->size, &made->hash, r->server->store, made->base, r->pool) : APR_SUCCESS;
-    const mx_error_t *err = rv != APR_SUCCESS ? mx_server_store_error(rv, "reading a state", r->pool)
-                                              : mx_room_state_hash_key(&key, r->server, r->pool);
-    if (!err)
-        err = old_entries(&old, r, made->base, made->changes, made->n);
-    for (i = 0; !err && i < made->n; i++) {
-        if (old[i])
-            nids[n++] = old[i];
-        if (made->changes[i].nid > 0)
-            nids[n++] = made->changes[i].nid;
-    }
-    if (!err)
-        err = read_rows(&rows, &nrows, r, nids, n);
-    for (i = 0; !err && i < made->n; i++) {
-        mx_slice_t new_id = made->changes[i].nid ? id_of(r, made->changes[i].nid, rows, nrows) : MX_SLICE_NONE;
-        mx_store_state_hash_change(&made->hash, key, made->changes[i].skey_nid, old[i] ? id_of(r, old[i], rows, nrows) : MX_SLICE_NONE,
-                                   new_id, r->pool);
-        made->size += (made->changes[i].nid != 0) - (old[i] != 0);
-    }
-    return err;
-}
-
-/* ---- the state before ---- */
-
-static const mx_error_t *store_resolved(mx_room_receiving_t *r, const mx_room_resolved_t *resolved)
-{
-    made_t made = { .base = resolved->base, .changes = resolved->changes, .n = resolved->n };
-    const mx_error_t *err = measure(&made, r);
-    apr_status_t rv;
-    if (err)
-        return err;
-    rv = mx_store_state_add(&r->before, r->server->store, r->room->nid, made.base, made.changes, made.n, made.size, &made.hash, r->pool);
-    return rv == APR_SUCCESS ? NULL : mx_server_store_error(rv, "storing a resolved state", r->pool);
-}
-
-const mx_error_t *mx_room_fork_before(mx_room_receiving_t *r)
-{
-    mx_room_resolve_input_t inputs[MX_EVENT_MAX_PREV] = { { 0 } };
-    apr_int64_t snaps[MX_EVENT_MAX_PREV];
-    mx_room_resolved_t resolved;
-    const mx_error_t *err;
-    int i, n = 0;
-    for (i = 0; i < r->nprevs; i++)
-        add_distinct(snaps, &n, after_of(&r->prevs[i]));
-    r->before = n ? snaps[0] : 0;
-    if (n < 2)
-        return NULL;
-    qsort(snaps, (size_t)n, sizeof(*snaps), nid_cmp);
-    for (i = 0; i < n; i++)
-        inputs[i].snap = snaps[i];
-    err = mx_room_resolve(&resolved, r->server, r->room->nid, r->room->version, inputs, n, r->pool);
-    if (err)
-        return err;
-    r->before = resolved.base;
-    if (resolved.n)
-        err = store_resolved(r, &resolved);
-    if (!err)
-        mx_room_resolve_remember(r->server, r->room->nid, snaps, n, r->before, r->pool);
-    return err;
-}
+#define BEHIND_MAX 200               /* events that are looked through for heads behind them */
 
 /* ---- the room afterwards ---- */
 
@@ -196,22 +22,80 @@ typedef struct forked_t {
     apr_int64_t *others; int nothers;    /* heads that stay beside it */
 } forked_t;
 
-static int is_prev(const mx_event_t *event, mx_slice_t id, apr_pool_t *pool)
+/** What the event follows: its previous events and, where those were rejected or soft-failed, what is behind them. */
+typedef struct behind_t {
+    const char *ids[BEHIND_MAX];
+    int n, walked;                   /* walked: those whose rows have been looked at */
+} behind_t;
+
+static void add_behind(behind_t *b, const char *const *ids, int n)
+{
+    int i, k;
+    for (i = 0; i < n && b->n < BEHIND_MAX; i++) {
+        for (k = 0; k < b->n && strcmp(b->ids[k], ids[i]) != 0; k++)
+            ;
+        if (k == b->n)
+            b->ids[b->n++] = ids[i];
+    }
+}
+
+static const mx_error_t *walk_behind(behind_t *b, forked_t *f, const mx_event_row_t *rows, int n)
+{
+    mx_room_receiving_t *r = f->r;
+    const mx_error_t *err = NULL;
+    int i;
+    for (i = 0; !err && i < n; i++) {
+        mx_event_t *event;
+        if (!(rows[i].flags & (MX_EVENT_FLAG_REJECTED | MX_EVENT_FLAG_SOFT_FAILED)))
+            continue;
+        err = mx_event_parse(&event, r->room->version, rows[i].pdu, mx_store_event_id_unpack(rows[i].id, r->pool), r->pool);
+        if (!err)
+            add_behind(b, event->prev_events, event->nprev);
+    }
+    return err;
+}
+
+/** Rejected and soft-failed events are no heads, so the heads that they followed would stay for ever; one query a step back. */
+static const mx_error_t *find_behind(behind_t *b, forked_t *f)
+{
+    mx_room_receiving_t *r = f->r;
+    const mx_error_t *err;
+    mx_event_row_t *rows;
+    int n;
+    b->n = b->walked = 0;
+    add_behind(b, r->event->prev_events, r->event->nprev);
+    b->walked = b->n;
+    err = walk_behind(b, f, r->prevs, r->nprevs);
+    while (!err && b->walked < b->n) {
+        apr_status_t rv = mx_store_event_by_ids(&rows, &n, r->server->store, b->ids + b->walked, b->n - b->walked, r->pool);
+        if (rv != APR_SUCCESS)
+            return mx_server_store_error(rv, "reading what is behind an event", r->pool);
+        b->walked = b->n;
+        err = walk_behind(b, f, rows, n);
+    }
+    return err;
+}
+
+static int is_behind(const behind_t *b, mx_slice_t id, apr_pool_t *pool)
 {
     int i;
-    for (i = 0; i < event->nprev; i++) {
-        if (mx_slice_eq(mx_store_event_id_pack(event->prev_events[i], pool), id))
+    for (i = 0; i < b->n; i++) {
+        if (mx_slice_eq(mx_store_event_id_pack(b->ids[i], pool), id))
             return 1;
     }
     return 0;
 }
 
 /** The event becomes a head; those that it follows are none any more. */
-static void set_heads(forked_t *f)
+static const mx_error_t *set_heads(forked_t *f)
 {
+    behind_t behind;
     const struct mx_room_private_t *priv = f->r->room->priv;
     mx_persist_batch_t *b = f->batch;
-    int i, accepted = !f->row->flags || f->row->flags == MX_EVENT_FLAG_STATE;
+    int i, accepted = !(f->row->flags & (MX_EVENT_FLAG_REJECTED | MX_EVENT_FLAG_SOFT_FAILED));
+    const mx_error_t *err = accepted ? find_behind(&behind, f) : NULL;
+    if (err)
+        return err;
     b->heads = apr_palloc(f->r->pool, sizeof(*b->heads) * (apr_size_t)(priv->nheads + 1));
     b->head_ids = apr_palloc(f->r->pool, sizeof(*b->head_ids) * (apr_size_t)(priv->nheads + 1));
     if (accepted) {
@@ -219,7 +103,7 @@ static void set_heads(forked_t *f)
         b->head_ids[b->nheads++] = f->row->id;
     }
     for (i = 0; i < priv->nheads; i++) {
-        if (accepted && is_prev(f->r->event, priv->head_ids[i], f->r->pool))
+        if (accepted && is_behind(&behind, priv->head_ids[i], f->r->pool))
             continue;
         b->heads[b->nheads] = priv->heads[i];
         b->head_ids[b->nheads++] = priv->head_ids[i];
@@ -228,9 +112,10 @@ static void set_heads(forked_t *f)
     f->nothers = b->nheads - (accepted ? 1 : 0);
     b->depth = accepted && f->row->depth > priv->depth ? f->row->depth : priv->depth;
     b->snap = f->r->room->snap_nid;
+    return NULL;
 }
 
-static mx_persist_snap_t *add_snap(forked_t *f, const made_t *made)
+static mx_persist_snap_t *add_snap(forked_t *f, const mx_room_made_t *made)
 {
     mx_persist_snap_t *snap = &f->batch->snaps[f->batch->nsnaps++];
     snap->pred = made->base;
@@ -243,12 +128,24 @@ static mx_persist_snap_t *add_snap(forked_t *f, const made_t *made)
     return snap;
 }
 
-/** The snapshot after a state event. MX_ROOM_RESOLVE_EXTRA is its reference as well: -1, the first of the batch. */
+/** The event where it stands for itself. MX_ROOM_RESOLVE_EXTRA is its reference as well: -1, the first of the batch. */
+static apr_int64_t self(const forked_t *f)
+{
+    return f->r->outlier ? f->r->outlier : MX_ROOM_RESOLVE_EXTRA;
+}
+
+/** The snapshot after a state event; after an outlier, whose number other states may have, it is stored now. */
 static const mx_error_t *add_after(forked_t *f)
 {
-    mx_state_item_t change = { f->row->skey_nid, MX_ROOM_RESOLVE_EXTRA };
-    made_t made = { .base = f->r->before, .changes = apr_pmemdup(f->r->pool, &change, sizeof(change)), .n = 1 };
-    const mx_error_t *err = measure(&made, f->r);
+    mx_state_item_t change = { f->row->skey_nid, self(f) };
+    mx_room_made_t made = { .base = f->r->before, .changes = apr_pmemdup(f->r->pool, &change, sizeof(change)), .n = 1 };
+    const mx_error_t *err;
+    if (f->r->outlier) {
+        err = mx_room_accept_store_state(&f->after, f->r, made.base, made.changes, made.n);
+        f->row->after = f->after;
+        return err;
+    }
+    err = mx_room_accept_measure(&made, f->r);
     if (err)
         return err;
     add_snap(f, &made);
@@ -264,18 +161,18 @@ static const mx_error_t *resolve_heads(mx_room_resolved_t *out, forked_t *f)
     apr_int64_t *snaps = apr_palloc(r->pool, sizeof(*snaps) * (apr_size_t)(f->nothers + 1));
     mx_event_row_t *rows;
     int i, n, nsnaps = 0;
-    const mx_error_t *err = read_rows(&rows, &n, r, f->others, f->nothers);
+    const mx_error_t *err = mx_room_accept_rows(&rows, &n, r, f->others, f->nothers);
     if (err)
         return err;
-    inputs[0].snap = r->before;
-    if (f->row->skey_nid) {
+    inputs[0].snap = r->outlier && f->row->skey_nid ? f->after : r->before;
+    if (f->row->skey_nid && !r->outlier) {
         inputs[0].extra = r->event;
         inputs[0].extra_skey_nid = f->row->skey_nid;
         inputs[0].extra_auth = r->auth_nids;
         inputs[0].nextra_auth = r->nauth;
     }
     for (i = 0; i < n; i++)
-        add_distinct(snaps, &nsnaps, after_of(&rows[i]));
+        mx_room_accept_add_distinct(snaps, &nsnaps, mx_room_accept_after_of(&rows[i]));
     for (i = 0; i < nsnaps; i++)
         inputs[i + 1].snap = snaps[i];
     return mx_room_resolve(out, r->server, r->room->nid, r->room->version, inputs, nsnaps + 1, r->pool);
@@ -284,12 +181,12 @@ static const mx_error_t *resolve_heads(mx_room_resolved_t *out, forked_t *f)
 /** The room's state becomes the resolved one. */
 static const mx_error_t *set_resolved(mx_room_resolved_t *resolved, forked_t *f)
 {
-    made_t made = { .base = resolved->base, .changes = resolved->changes, .n = resolved->n };
+    mx_room_made_t made = { .base = resolved->base, .changes = resolved->changes, .n = resolved->n };
     const mx_error_t *err;
     f->batch->snap = resolved->base;
     if (!resolved->n)
         return NULL;
-    err = measure(&made, f->r);
+    err = mx_room_accept_measure(&made, f->r);
     if (err)
         return err;
     add_snap(f, &made);
@@ -319,7 +216,7 @@ static const mx_error_t *difference(mx_state_item_t **pitems, int *pn, apr_int64
         } else
             all[n++] = base[i++];
     }
-    err = old_entries(&old, r, r->room->snap_nid, all, n);
+    err = mx_room_accept_entries(&old, r, r->room->snap_nid, all, n);
     for (i = 0; !err && i < n; i++) {
         if (all[i].nid == old[i])
             continue;
@@ -337,7 +234,7 @@ static const mx_error_t *add_member(forked_t *f, const mx_state_item_t *item, ap
 {
     mx_persist_member_t *member = &f->batch->members[f->batch->nmembers];
     mx_room_current_t current = { .event = f->r->event };
-    const mx_error_t *err = item->nid == MX_ROOM_RESOLVE_EXTRA ? NULL : fill(&current, f->r, item->nid ? item->nid : old);
+    const mx_error_t *err = item->nid == MX_ROOM_RESOLVE_EXTRA ? NULL : mx_room_accept_fill(&current, f->r, item->nid ? item->nid : old);
     apr_status_t rv;
     if (err || !current.event || !current.event->state_key || strcmp(current.event->type, MEMBER_TYPE) != 0
         || !mx_ident_is_user_id(current.event->state_key))
@@ -380,7 +277,7 @@ static const mx_error_t *set_room(forked_t *f)
     mx_state_item_t *own = apr_palloc(f->r->pool, sizeof(*own));
     mx_room_resolved_t resolved = { f->r->before, own, f->row->skey_nid ? 1 : 0 };
     const mx_error_t *err = NULL;
-    *own = (mx_state_item_t){ f->row->skey_nid, MX_ROOM_RESOLVE_EXTRA };
+    *own = (mx_state_item_t){ f->row->skey_nid, self(f) };
     if (f->nothers)
         err = resolve_heads(&resolved, f);
     if (!err && f->nothers)
@@ -411,15 +308,30 @@ static const mx_error_t *fill_row(forked_t *f, int flags)
     row->ts = ev->origin_server_ts;
     row->depth = ev->depth;
     row->flags = flags | (ev->state_key ? MX_EVENT_FLAG_STATE : 0);
+    if (mx_ident_is_local(ev->sender, r->server->name))
+        row->flags |= MX_EVENT_FLAG_LOCAL;
     row->before = r->before;
     memcpy(row->auth, r->auth_nids, sizeof(row->auth[0]) * (apr_size_t)r->nauth);
     row->nauth = r->nauth;
     if (!ev->state_key)
         return NULL;
-    err = mx_room_fork_find(&replaced, r, r->before, ev->type, ev->state_key);
+    err = mx_room_accept_find(&replaced, r, r->before, ev->type, ev->state_key);
     if (!err)
         row->replaces = replaced.nid;
     return err;
+}
+
+/** What follows events before which others are missing begins after the gap, once it is shown. An outlier gets its place. */
+static void set_gap(forked_t *f, int flags)
+{
+    int i;
+    for (i = 0; i < f->r->nprevs && !(f->r->prevs[i].flags & MX_EVENT_FLAG_AFTER_GAP); i++)
+        ;
+    f->row->after_gap = !flags && i < f->r->nprevs;
+    if (flags && i < f->r->nprevs)
+        f->row->flags |= MX_EVENT_FLAG_AFTER_GAP;
+    if (f->r->outlier)
+        f->row->flags |= MX_EVENT_FLAG_OUTLIER;
 }
 
 const mx_error_t *mx_room_fork_batch(mx_persist_batch_t *batch, mx_room_receiving_t *r, int flags)
@@ -433,8 +345,8 @@ const mx_error_t *mx_room_fork_batch(mx_persist_batch_t *batch, mx_room_receivin
     batch->events = f.row;
     batch->nevents = 1;
     batch->snaps = apr_pcalloc(r->pool, sizeof(*batch->snaps) * 2);
-    set_heads(&f);
-    if (f.row->skey_nid && !(flags & MX_EVENT_FLAG_REJECTED))
+    err = set_heads(&f);
+    if (!err && f.row->skey_nid && !(flags & MX_EVENT_FLAG_REJECTED))
         err = add_after(&f);
     if (!err && !flags)
         err = set_room(&f);
@@ -442,5 +354,6 @@ const mx_error_t *mx_room_fork_batch(mx_persist_batch_t *batch, mx_room_receivin
         err = mx_room_accept_redacts(batch, r);
     if (!err && !(flags & MX_EVENT_FLAG_REJECTED))
         err = mx_room_accept_redacted(batch, r);
+    set_gap(&f, flags);
     return err;
 }

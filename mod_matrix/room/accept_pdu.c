@@ -4,9 +4,8 @@
 
 #include "core/event_sign.h"
 #include "core/ident.h"
+#include "room/outlier.h"
 #include "store/event_id.h"
-
-#define ATTEMPTS_MAX 400             /* as in room/send.c: each lost one means that another writer won */
 
 /* ---- what needs no room ---- */
 
@@ -43,17 +42,17 @@ static const mx_error_t *hash_or_redact(mx_event_t **pevent, apr_pool_t *pool)
     return mx_event_parse(pevent, event->version, mx_event_redact(event->version, event->pdu, pool), event->event_id, pool);
 }
 
-static const mx_error_t *check_alone(mx_event_t **pevent, const mx_room_t *room, mx_slice_t text, mx_room_key_fn *key, void *baton,
-                                     apr_pool_t *pool)
+const mx_error_t *mx_room_accept_pdu_alone(mx_event_t **pevent, const mx_room_version_t *version, const char *room_id, mx_slice_t text,
+                                           mx_room_key_fn *key, void *baton, apr_pool_t *pool)
 {
     mx_event_t *event;
-    const mx_error_t *err = mx_event_parse_foreign(&event, room->version, text, pool);
+    const mx_error_t *err = mx_event_parse_foreign(&event, version, text, pool);
     if (err)
         return err;
     *pevent = event;
-    if (strcmp(event->room_id, room->room_id) != 0)
+    if (strcmp(event->room_id, room_id) != 0)
         return mx_error_make(pool, MX_E_INVALID_PARAM, "The event is of another room.");
-    err = check_signatures(event, key, baton, pool);
+    err = key ? check_signatures(event, key, baton, pool) : NULL;
     return err ? err : hash_or_redact(pevent, pool);
 }
 
@@ -127,7 +126,7 @@ static const mx_event_t *state_get(void *baton, const char *type, const char *st
 {
     asked_t *asked = baton;
     mx_room_current_t found;
-    const mx_error_t *err = mx_room_fork_find(&found, asked->r, asked->snap, type, state_key);
+    const mx_error_t *err = mx_room_accept_find(&found, asked->r, asked->snap, type, state_key);
     if (!err)
         return found.event;
     asked->r->err = err;
@@ -195,6 +194,8 @@ static const mx_error_t *store(int *pagain, mx_room_receiving_t *r, mx_room_pdu_
         return NULL;
     if (rv != APR_SUCCESS || result->status != MX_PERSIST_STORED)
         return mx_server_store_error(rv != APR_SUCCESS ? rv : MX_STORE_NONE, "storing an event of another server", r->pool);
+    if (r->outlier && outcome == MX_PDU_REJECTED)
+        mx_room_outlier_rejected(r->server, r->room->nid);
     /* It is stored; a view that cannot be read now is read by whoever comes next. */
     if (mx_room_cache_reload(&next, r->server, r->room, r->pool) != NULL)
         mx_cache_remove(r->server->room->views, &r->room->nid, sizeof(r->room->nid));
@@ -207,10 +208,13 @@ static const mx_error_t *is_known(int *pknown, mx_room_receiving_t *r)
     mx_event_row_t *row;
     apr_status_t rv = mx_store_event_by_id(&row, r->server->store, r->event->event_id, r->pool);
     *pknown = rv == APR_SUCCESS;
+    r->outlier = rv == APR_SUCCESS && (row->flags & MX_EVENT_FLAG_OUTLIER) && row->room_nid == r->room->nid ? row->nid : 0;
+    if (r->outlier)
+        *pknown = 0;
     return rv == APR_SUCCESS || rv == MX_STORE_NONE ? NULL : mx_server_store_error(rv, "looking an event up", r->pool);
 }
 
-/** One attempt on the room as it is now. */
+/** One attempt on the room as it is known. */
 static const mx_error_t *receive(int *pagain, mx_room_pdu_t *out, mx_room_receiving_t *r)
 {
     int known;
@@ -225,7 +229,7 @@ static const mx_error_t *receive(int *pagain, mx_room_pdu_t *out, mx_room_receiv
     err = read_ground(out, r);
     if (err || out->nmissing)
         return err;
-    err = mx_room_fork_before(r);
+    err = mx_room_accept_before(r);
     if (err && err->rv == MX_STORE_RETRY) {      /* a state that was read is gone by now */
         *pagain = 1;
         return NULL;
@@ -235,31 +239,9 @@ static const mx_error_t *receive(int *pagain, mx_room_pdu_t *out, mx_room_receiv
     return err ? err : store(pagain, r, out->outcome);
 }
 
-static const mx_error_t *busy(apr_pool_t *pool)
+const mx_error_t *mx_room_accept_one(int *pagain, mx_room_pdu_t *out, mx_server_t *server, mx_room_t *room, const mx_event_t *event,
+                                     apr_pool_t *pool)
 {
-    return mx_error_make_status(pool, MX_E_UNKNOWN, 503, "Too many writers want this room at once; try again.");
-}
-
-const mx_error_t *mx_room_accept_pdu(mx_room_pdu_t *out, mx_server_t *server, const char *room_id, mx_slice_t text, mx_room_key_fn *key,
-                                     void *baton, apr_pool_t *pool)
-{
-    mx_event_t *event = NULL;
-    mx_room_t *room;
-    int attempt, again = 1;
-    const mx_error_t *err = mx_room_get(&room, server, room_id, 0, pool);
-    memset(out, 0, sizeof(*out));
-    if (err)
-        return err;
-    out->why = check_alone(&event, room, text, key, baton, pool);
-    out->event_id = event ? event->event_id : NULL;
-    out->outcome = MX_PDU_REFUSED;
-    if (out->why)
-        return NULL;
-    for (attempt = 0; !err && again && attempt < ATTEMPTS_MAX; attempt++) {
-        mx_room_receiving_t r = { .server = server, .event = event, .pool = pool };
-        err = mx_room_get(&r.room, server, room_id, 1, pool);
-        if (!err)
-            err = receive(&again, out, &r);
-    }
-    return !err && again ? busy(pool) : err;
+    mx_room_receiving_t r = { .server = server, .room = room, .event = event, .pool = pool };
+    return receive(pagain, out, &r);
 }

@@ -39,6 +39,16 @@ typedef struct mx_room_pdu_t {
 } mx_room_pdu_t;
 
 /**
+ * Takes in n PDUs of a room that we know, in any order: where one stands on another, that comes first. out[i] is what became of texts[i]
+ * (of two with one id the second is KNOWN); a bad one harms no other. What hangs together without a state resolution is stored
+ * MX_ROOM_BATCH_MAX at a time, each batch one transaction. Everything lives in `pool`. Returns after COMMIT; waiters have been told.
+ * An error is a failure of ours
+ * (or M_NOT_FOUND: no such room), and leaves open which are stored: the same call again says. Any thread; hold no connection.
+ */
+const mx_error_t *mx_room_accept_pdus(mx_room_pdu_t *out, mx_server_t *server, const char *room_id, const mx_slice_t *texts, int n,
+                                      mx_room_key_fn *key, void *baton, apr_pool_t *pool);
+
+/**
  * Takes in one PDU of a room that we know; everything lives in `pool`. Returns after COMMIT; waiters have been told. An error is a
  * failure of ours (or M_NOT_FOUND: no such room), the PDU's own faults are in *out. Any thread; hold no connection.
  */

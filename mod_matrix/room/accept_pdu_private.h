@@ -12,6 +12,7 @@ typedef struct mx_room_receiving_t {
     mx_server_t *server;
     mx_room_t *room;
     const mx_event_t *event;
+    apr_int64_t outlier;             /* its number, where it is known as an outlier already; else 0 */
     mx_event_row_t *prevs; int nprevs;
     const mx_event_t *auth[MX_EVENT_MAX_AUTH];   /* NULL: rejected */
     apr_int64_t auth_nids[MX_EVENT_MAX_AUTH];
@@ -21,11 +22,50 @@ typedef struct mx_room_receiving_t {
     apr_pool_t *pool;                /* of this attempt */
 } mx_room_receiving_t;
 
+/* ---- one PDU (room/accept_pdu.c) ---- */
+
+/**
+ * The checks that need no other event: format, room, signatures (not with `key` NULL: they have been checked), hash. *pevent is set as
+ * soon as it could be read.
+ */
+const mx_error_t *mx_room_accept_pdu_alone(mx_event_t **pevent, const mx_room_version_t *version, const char *room_id, mx_slice_t text,
+                                           mx_room_key_fn *key, void *baton, apr_pool_t *pool);
+/** One attempt on the room as it is known; whatever its prev events. *pagain: nothing is stored, for `room` is not the newest. */
+const mx_error_t *mx_room_accept_one(int *pagain, mx_room_pdu_t *out, mx_server_t *server, mx_room_t *room, const mx_event_t *event,
+                                     apr_pool_t *pool);
+
+/* ---- states (room/accept_state.c) ---- */
+
+/** A state that is `base` with changes; nid MX_ROOM_RESOLVE_EXTRA is the event that is being stored. */
+typedef struct mx_room_made_t {
+    apr_int64_t base;
+    const mx_state_item_t *changes; int n;
+    int size;
+    mx_state_hash_t hash;
+} mx_room_made_t;
+
+/** Fills size and hash from those of the base. */
+const mx_error_t *mx_room_accept_measure(mx_room_made_t *made, mx_room_receiving_t *r);
+/** What the state has for the keys of the changes: out[i], 0 for none. */
+const mx_error_t *mx_room_accept_entries(apr_int64_t **pout, mx_room_receiving_t *r, apr_int64_t snap_nid,
+                                         const mx_state_item_t *changes, int n);
+const mx_error_t *mx_room_accept_rows(mx_event_row_t **prows, int *pn, mx_room_receiving_t *r, const apr_int64_t *nids, int n);
+/** The event of that number, parsed. */
+const mx_error_t *mx_room_accept_fill(mx_room_current_t *out, mx_room_receiving_t *r, apr_int64_t nid);
+/** Snapshot after a stored event; a rejected one changes nothing. */
+apr_int64_t mx_room_accept_after_of(const mx_event_row_t *row);
+void mx_room_accept_add_distinct(apr_int64_t *nids, int *pn, apr_int64_t nid);
 /** An entry of any state of the room. */
-const mx_error_t *mx_room_fork_find(mx_room_current_t *out, mx_room_receiving_t *r, apr_int64_t snap_nid, const char *type,
+const mx_error_t *mx_room_accept_find(mx_room_current_t *out, mx_room_receiving_t *r, apr_int64_t snap_nid, const char *type,
                                     const char *state_key);
+/** Stores a state of stored events by itself: `base` with changes. */
+const mx_error_t *mx_room_accept_store_state(apr_int64_t *psnap_nid, mx_room_receiving_t *r, apr_int64_t base,
+                                             const mx_state_item_t *changes, int n);
 /** Fills r->before: what the states after the previous events resolve to, stored if no event stood on it yet. */
-const mx_error_t *mx_room_fork_before(mx_room_receiving_t *r);
+const mx_error_t *mx_room_accept_before(mx_room_receiving_t *r);
+
+/* ---- the room afterwards (room/accept_fork.c) ---- */
+
 /** Fills the batch: the event as row 1 with `flags`, its snapshots and, if it is accepted, heads and current state of the room. */
 const mx_error_t *mx_room_fork_batch(mx_persist_batch_t *batch, mx_room_receiving_t *r, int flags);
 

@@ -5,6 +5,9 @@
 
 #include "room/accept.h"
 
+/** Rooms 6 and on: integers up to 2^53-1; a DAG may not grow past them. */
+#define MX_ROOM_DEPTH_MAX APR_INT64_C(9007199254740991)
+
 /** State as the batch has changed it. */
 typedef struct mx_room_accept_change_t {
     const mx_event_t *event;
@@ -33,6 +36,23 @@ struct mx_room_accept_t {
     const mx_power_t *power;
     const mx_error_t *err;           /* of a state lookup: callbacks cannot return one */
 };
+
+/** An event being added. */
+typedef struct mx_room_accept_adding_t {
+    mx_room_accept_t *b;
+    mx_room_accept_item_t *item;
+    mx_event_t *event;
+    mx_persist_event_t row;
+    mx_room_current_t replaced;      /* of a state event */
+    const mx_event_t *auth[MX_AUTH_KEYS_MAX];
+} mx_room_accept_adding_t;
+
+/** The state before the next event. */
+const mx_error_t *mx_room_accept_state_find(mx_room_current_t *out, mx_room_accept_t *b, const char *type, const char *state_key);
+/** What a state event does: `replaced` and the row are filled, but for what this fills. All that can fail comes first. */
+const mx_error_t *mx_room_accept_put_state(mx_room_accept_adding_t *a);
+/** The event becomes the last of the batch. */
+void mx_room_accept_append(mx_room_accept_adding_t *a);
 
 /** The scope of a transaction id as the database has it: a device may use one id in two rooms. */
 const char *mx_room_accept_txn_scope(apr_int64_t room_nid, const char *scope, apr_pool_t *pool);

@@ -20,9 +20,9 @@ static const mx_error_t *may_redact(int *pmay, mx_room_receiving_t *r, const cha
         return NULL;
     if (mx_str_eq(mx_ident_server(sender), mx_ident_server(redactor)))
         return NULL;
-    err = mx_room_fork_find(&create, r, before, "m.room.create", "");
+    err = mx_room_accept_find(&create, r, before, "m.room.create", "");
     if (!err)
-        err = mx_room_fork_find(&levels, r, before, "m.room.power_levels", "");
+        err = mx_room_accept_find(&levels, r, before, "m.room.power_levels", "");
     *pmay = 0;
     if (err || !create.event)
         return err;

@@ -43,15 +43,16 @@ static void set_heads(mx_room_accept_t *b)
     }
     rows->nheads = left + 1;
     rows->depth = b->depth;
-    rows->snap = b->snap;
 }
 
 static apr_status_t persist(mx_persist_result_t **presult, mx_room_accept_t *b, mx_persist_begin_t *begin)
 {
     mx_persist_batch_t *rows = &b->rows;
-    if (!begin && !b->changes && !rows->turn && b->room->priv->nheads <= MX_EVENT_MAX_PREV)
+    if (!begin && !b->changes && !rows->heads && !rows->turn && b->room->priv->nheads <= MX_EVENT_MAX_PREV)
         return mx_room_group_store(presult, b->server, rows, b->pool);
-    set_heads(b);
+    if (!rows->heads)
+        set_heads(b);
+    rows->snap = b->snap;
     if (begin) {
         begin->room_id = b->room_id;
         begin->version = b->version->number;

@@ -3,7 +3,8 @@
  * Parsed events that resolutions ask for. What is read in one go lives in one arena; a table finds the events of the arenas
  * of a room. Neither changes once it is seen by others: more events make a new table, which shares the arenas of the old.
  *
- * A redaction leaves what the rules read as it was, so an event that was read before it is as good as after.
+ * A redaction may take what the rules read (version 8: join_authorised_via_users_server; before 11: a level for invites, a third party's
+ * invite), so a table is good as long as no further state event of the room was redacted. Rooms v8, v11: redactions.
  */
 #include "base/nid_map.h"
 #include "room/resolve_private.h"
@@ -25,6 +26,7 @@ typedef struct table_t {
     arena_t *arenas[ARENAS_MAX];
     int narenas;
     apr_size_t bytes;
+    apr_int64_t state_redacted;       /* of the room, before anything in it was read */
 } table_t;
 
 static arena_t *arena_create(void)
@@ -120,14 +122,15 @@ static apr_status_t read_all(mx_nid_map_t *read, arena_t *arena, mx_server_t *se
 }
 
 /** Publishes a table with what was read; the caller's pool borrows it. */
-static void publish(mx_server_t *server, apr_int64_t room_nid, const table_t *old, const mx_nid_map_t *read,
-        arena_t *arena, apr_pool_t *pool)
+static void publish(mx_server_t *server, apr_int64_t room_nid, apr_int64_t state_redacted, const table_t *old, const mx_nid_map_t *read,
+                    arena_t *arena, apr_pool_t *pool)
 {
     struct mx_room_resolver_t *resolver = server->room->resolver;
     table_t *table = table_from(old, arena, resolver->events_max);
     const mx_nid_map_slot_t *slot;
     apr_uint32_t at = 0;
     mx_cache_ref_t *ref;
+    table->state_redacted = state_redacted;
     table->arenas[table->narenas++] = arena;
     table->bytes += arena->bytes;
     while ((slot = mx_nid_map_next(read, &at)) != NULL)
@@ -142,12 +145,15 @@ const mx_error_t *mx_room_auth_event_load(const mx_event_t **out, mx_server_t *s
     apr_int64_t *missing = apr_palloc(pool, sizeof(*missing) * (apr_size_t)(n + 1));
     mx_nid_map_t read = { NULL, 0, 0 };
     mx_cache_ref_t *ref = NULL;
+    apr_int64_t state_redacted = mx_room_cache_state_redacted(server, room_nid, pool);
     table_t *old = mx_cache_get(&ref, server->room->resolver->events, &room_nid, sizeof(room_nid));
     arena_t *arena;
     apr_status_t rv;
     int i, nmissing = 0;
     if (old)
         apr_pool_cleanup_register(pool, ref, put_ref, apr_pool_cleanup_null);
+    if (old && old->state_redacted != state_redacted)
+        old = NULL;
     for (i = 0; i < n; i++) {
         out[i] = old ? mx_nid_map_get(&old->events, nids[i]) : NULL;
         if (!out[i])
@@ -162,7 +168,7 @@ const mx_error_t *mx_room_auth_event_load(const mx_event_t **out, mx_server_t *s
             out[i] = mx_nid_map_get(&read, nids[i]);
     }
     if (rv == APR_SUCCESS && read.count)
-        publish(server, room_nid, old, &read, arena, pool);
+        publish(server, room_nid, state_redacted, old, &read, arena, pool);
     else
         arena_unref(arena);
     mx_nid_map_free(&read);

@@ -289,3 +289,11 @@ const mx_error_t *mx_room_cache_get_any(mx_room_t **proom, mx_server_t *server, 
     *proom = room;
     return NULL;
 }
+
+apr_int64_t mx_room_cache_state_redacted(mx_server_t *server, apr_int64_t room_nid, apr_pool_t *pool)
+{
+    mx_room_t *room = view_cached(server, room_nid, pool);
+    if (!room && view_load(&room, server, NULL, room_nid, NULL, pool) != NULL)
+        return 0;
+    return room->priv->state_redacted;
+}

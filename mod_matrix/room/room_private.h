@@ -125,12 +125,19 @@ const mx_error_t *mx_room_cache_get_any(mx_room_t **proom, mx_server_t *server, 
 /** The next version of `room` (NULL: of a new one), published and borrowed. `known` passes one reference. */
 mx_room_t *mx_room_cache_publish(mx_server_t *server, const mx_room_row_t *row, mx_room_known_t *known,
                                  apr_pool_t *pool);
+/** The number of the last redaction of a state event that the child knows of: another one wears out what was parsed of them. */
+apr_int64_t mx_room_cache_state_redacted(mx_server_t *server, apr_int64_t room_nid, apr_pool_t *pool);
 /** Reads the room anew, whatever is cached. */
 const mx_error_t *mx_room_cache_reload(mx_room_t **proom, mx_server_t *server, const mx_room_t *old, apr_pool_t *pool);
 
 /* ---- state resolution (room/resolve.c) ---- */
 
 apr_status_t mx_room_resolve_init(struct mx_room_state_t *state, mx_server_t *server);
+
+/* ---- heads (room/heads.c) ---- */
+
+/** Sees to it that a local event can name all heads, so that the state it stands on is the room's. For whoever is in no queue. */
+const mx_error_t *mx_room_heads_name_all(mx_server_t *server, const char *room_id, apr_pool_t *pool);
 
 /* ---- the combiner (room/send.c) ---- */
 
@@ -145,5 +152,14 @@ apr_status_t mx_room_turn_init(struct mx_room_state_t *state, mx_server_t *serve
 apr_status_t mx_room_group_init(struct mx_room_state_t *state, mx_server_t *server);
 /** mx_store_persist_messages(), together with other rooms' if several store at the same time. The result lives in `pool`. */
 apr_status_t mx_room_group_store(mx_persist_result_t **presult, mx_server_t *server, const mx_persist_batch_t *batch, apr_pool_t *pool);
+
+/**
+ * A place in the room's queue of writers. Returns when it is one's turn: from then on no other thread of this child writes to
+ * the room, until it is left. Never wait for another server, nor enter again, in between. 503 if it takes too long. The id has
+ * at most MX_EVENT_FIELD_MAX_BYTES; it and the place live in `pool`.
+ */
+typedef struct mx_room_place_t mx_room_place_t;
+const mx_error_t *mx_room_send_enter(mx_room_place_t **pplace, mx_server_t *server, const char *room_id, apr_pool_t *pool);
+void mx_room_send_leave(mx_room_place_t *place);
 
 #endif

@@ -199,6 +199,32 @@ static void leave(mx_server_t *server, const char *room_id, waiter_t *leader)
     }
 }
 
+/* ---- for writers of other files ---- */
+
+struct mx_room_place_t {
+    waiter_t waiter;
+    mx_server_t *server;
+    const char *room_id;
+};
+
+const mx_error_t *mx_room_send_enter(mx_room_place_t **pplace, mx_server_t *server, const char *room_id, apr_pool_t *pool)
+{
+    mx_room_place_t *place = apr_pcalloc(pool, sizeof(*place));
+    const mx_error_t *err;
+    place->waiter.pool = pool;
+    place->server = server;
+    place->room_id = room_id;
+    err = enter(server, room_id, &place->waiter);
+    if (!err)
+        *pplace = place;
+    return err;
+}
+
+void mx_room_send_leave(mx_room_place_t *place)
+{
+    leave(place->server, place->room_id, &place->waiter);
+}
+
 /* ---- plain events, many at once ---- */
 
 /** The same error for somebody else, in its pool. */
@@ -412,6 +438,9 @@ const mx_error_t *mx_room_send(const char **event_ids, mx_server_t *server, cons
     int i, moved = 0;
     if (strlen(room_id) > MX_EVENT_FIELD_MAX_BYTES)
         return mx_error_make(pool, MX_E_NOT_FOUND, "There is no such room.");
+    err = mx_room_heads_name_all(server, room_id, pool);
+    if (err)
+        return err;
     if (n == 1 && mx_room_accept_is_plain(drafts))
         return send_one(event_ids, server, room_id, drafts, pool);
     err = prepare_all(&items, server, drafts, n, pool);

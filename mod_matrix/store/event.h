@@ -11,7 +11,8 @@ typedef enum {
     MX_EVENT_FLAG_OUTLIER = 4,       /* known outside the DAG: no state, no place in the timeline */
     MX_EVENT_FLAG_REDACTED = 8,      /* pdu is the redacted form */
     MX_EVENT_FLAG_LOCAL = 16,        /* sent by a user of ours */
-    MX_EVENT_FLAG_STATE = 32
+    MX_EVENT_FLAG_STATE = 32,
+    MX_EVENT_FLAG_AFTER_GAP = 64     /* not shown, and what was before it is missing: the next event that is shown begins after a gap */
 } mx_event_flag_e;
 
 /** One event. Slices point into the result it was read from. */

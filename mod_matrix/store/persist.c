@@ -2,6 +2,7 @@
 /* Stores batches of events: turns them into columns for the functions of sql/0005_persist.sql and reads what those say. */
 #include "store/persist_private.h"
 
+#include "store/outlier.h"
 #include "store/redaction.h"
 
 /** What only batches with state have, column by column. */
@@ -220,16 +221,35 @@ static apr_status_t persist_on(mx_persist_result_t **presult, mx_store_t *store,
     return rv;
 }
 
+static int has_gap(const mx_persist_batch_t *batch)
+{
+    int i;
+    for (i = 0; i < batch->nevents && !batch->events[i].after_gap; i++)
+        ;
+    return i < batch->nevents;
+}
+
 static int is_more(const mx_persist_batch_t *batch)
 {
-    return batch->redaction_waits.p || batch->redaction_ends;
+    return batch->redaction_waits.p || batch->redaction_ends || has_gap(batch);
+}
+
+static apr_status_t persist_gaps(const mx_persist_result_t *r, mx_conn_t *conn, const mx_persist_batch_t *batch, apr_pool_t *pool)
+{
+    apr_int64_t *nids = apr_palloc(pool, sizeof(*nids) * (apr_size_t)(batch->nevents + 1));
+    int i, n = 0;
+    for (i = 0; i < batch->nevents; i++) {
+        if (batch->events[i].after_gap)
+            nids[n++] = r->nids[i];
+    }
+    return n ? mx_store_outlier_gap(conn, nids, n, pool) : APR_SUCCESS;
 }
 
 /** What persist_batch() does not do, on its transaction. */
 static apr_status_t persist_more(const mx_persist_result_t *r, mx_conn_t *conn, const mx_persist_batch_t *batch, apr_pool_t *pool)
 {
-    apr_status_t rv = APR_SUCCESS;
-    if (batch->redaction_waits.p)
+    apr_status_t rv = persist_gaps(r, conn, batch, pool);
+    if (rv == APR_SUCCESS && batch->redaction_waits.p)
         rv = mx_store_redaction_wait(conn, r->room_nid, batch->redaction_waits, r->nids[0], pool);
     if (rv == APR_SUCCESS && batch->redaction_ends)
         rv = mx_store_redaction_end(conn, batch->events[0].id, r->nids[0], batch->redacted_by, pool);

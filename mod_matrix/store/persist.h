@@ -13,12 +13,14 @@
 
 typedef apr_int64_t mx_ref_t;
 
+/** With MX_EVENT_FLAG_OUTLIER: an outlier of that id is there. It keeps its number and gets a place, as if it had come now. */
 typedef struct mx_persist_event_t {
     mx_slice_t id;                   /* packed */
     mx_slice_t pdu;
     apr_int64_t ts, depth, sender_nid;
     int type_nid, flags;
     mx_ref_t before;                 /* snapshot: state before the event */
+    int after_gap;                   /* it is shown, and what was before it is missing */
     apr_int64_t device_nid;          /* with a txn_id */
     const char *txn_id, *txn_scope;  /* NULL: none */
     /* of state events */

@@ -141,3 +141,19 @@ apr_status_t mx_store_room_typed(mx_event_row_t **prows, int *pn, mx_store_t *st
         *pn = mx_store_event_read_all(prows, rows, pool);
     return rv;
 }
+
+apr_status_t mx_store_room_many_heads(const char ***pids, int *pn, mx_store_t *store, int heads, int max, apr_pool_t *pool)
+{
+    MX_STMT(room_many_heads, "ii",
+            "select room_id from room where cardinality(heads) > $1::int4 and local_joined > 0 order by room_nid limit $2::int4");
+    mx_rows_t *rows;
+    int i;
+    apr_status_t rv = mx_store_run(&rows, store, pool, &room_many_heads, heads, max);
+    if (rv != APR_SUCCESS)
+        return rv;
+    *pn = mx_rows_count(rows);
+    *pids = apr_palloc(pool, sizeof(**pids) * (apr_size_t)(*pn + 1));
+    for (i = 0; i < *pn; i++)
+        (*pids)[i] = mx_row_text(rows, i, 0);
+    return APR_SUCCESS;
+}

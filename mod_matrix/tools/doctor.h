@@ -246,7 +246,7 @@ typedef struct mx_doctor_end_t {
     apr_int64_t *heads;              /* ascending */
     int nheads;
     apr_int64_t depth, depth_max;    /* the greatest of the heads; of all events */
-    apr_int64_t newest;              /* nid of the newest event that has a place in the timeline */
+    apr_int64_t newest;              /* place of the newest event in the timeline */
     mx_doctor_state_t state;         /* after the heads */
     int unread;                      /* bodies could not be read: what they follow is not known, nor are the heads */
     int doubt;                       /* the state hangs on a redacted event */

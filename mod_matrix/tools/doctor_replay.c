@@ -9,6 +9,7 @@
  */
 #include "tools/doctor.h"
 
+#include "core/ident.h"
 #include "store/event_id.h"
 
 #include <stdlib.h>
@@ -386,6 +387,22 @@ static apr_status_t check_after(replay_t *r, int i, mx_doctor_state_t *state, in
 
 /* ---- one event after the other ---- */
 
+/** 1 for the event by which we came (back) through another server: what it follows is not ours, so it is the only head then. */
+static int comes_from_outside(const replay_t *r, int i)
+{
+    const mx_event_t *event = r->part.events[i];
+    int k;
+    if (!event || !event->nprev || !event->membership
+        || (r->room->d->server_name && !mx_ident_is_local(event->sender, r->room->d->server_name)))
+        return 0;
+    for (k = 0; k < event->nprev; k++) {
+        const node_t *prev = apr_hash_get(r->part.nodes, event->prev_events[k], APR_HASH_KEY_STRING);
+        if (prev && !(prev->flags & MX_EVENT_FLAG_OUTLIER))
+            return 0;
+    }
+    return 1;
+}
+
 /** Which events nobody follows. A soft-failed or rejected event is no head, and takes none away. */
 static void follow(replay_t *r, int i)
 {
@@ -394,6 +411,8 @@ static void follow(replay_t *r, int i)
     int k;
     if (row->flags & HIDDEN)
         return;
+    if (comes_from_outside(r, i))
+        mx_nid_map_free(&r->unfollowed);
     for (k = 0; event && k < event->nprev; k++) {
         const node_t *prev = apr_hash_get(r->part.nodes, event->prev_events[k], APR_HASH_KEY_STRING);
         if (prev && prev->nid < row->nid)
@@ -403,8 +422,8 @@ static void follow(replay_t *r, int i)
     }
     if (!apr_hash_get(r->unseen, r->part.ids[i], APR_HASH_KEY_STRING))
         mx_nid_map_set(&r->unfollowed, row->nid, (void *)(intptr_t)((row->depth > 0 ? row->depth : 0) + 1));
-    if (r->part.rows[i].has_ord && row->nid > r->newest)
-        r->newest = row->nid;
+    if (r->part.rows[i].has_ord && row->ord > r->newest)
+        r->newest = row->ord;
     if (row->depth > r->depth)
         r->depth = row->depth;
 }

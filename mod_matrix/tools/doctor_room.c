@@ -180,6 +180,9 @@ static apr_status_t check_row(int *pthere, mx_doctor_room_t *room, const mx_doct
 {
     mx_doctor_snap_t snap = { .room_nid = 0 };
     apr_status_t rv = check_heads(room, end);
+    *pthere = 0;
+    if (rv == APR_SUCCESS && !room->row->snap_nid && !room->row->nheads && !end->newest)
+        return APR_SUCCESS;          /* nothing but outliers: a join through another server that came to nothing */
     if (rv == APR_SUCCESS && room->row->snap_nid)
         rv = mx_store_doctor_snaps(&snap, room->d->store, &room->row->snap_nid, 1, room->chunk);
     *pthere = snap.room_nid == room->row->nid && !snap.ancestors_missing;

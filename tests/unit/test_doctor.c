@@ -140,7 +140,7 @@ static const struct {
       "its sender says @creator:h, the body says @a:h", 0 },
     { "update event set depth = depth + 1 where nid = :message", MX_DOCTOR_COLUMNS, "column of its depth", 0 },
     { "update event set ts = 5 where nid = :message", MX_DOCTOR_COLUMNS, "origin_server_ts says 5", 0 },
-    { "update event set ord = ord + 1 where nid = :message", MX_DOCTOR_COLUMNS, "place in the timeline", 0 },
+    { "update event set ord = ord - 1 where nid = :message", MX_DOCTOR_COLUMNS, "place in the timeline", 0 },
     { "update state_event set skey_nid = (select min(skey_nid) from state_event where room_nid = :room) where nid = :topic", MX_DOCTOR_COLUMNS,
       "state's type says m.room.create, the body says m.room.topic", 0 },
     { "update state_event set auth_nids = auth_nids[2:] where nid = :topic", MX_DOCTOR_COLUMNS, "auth_nids lacks its auth event", 0 },

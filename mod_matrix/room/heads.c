@@ -147,12 +147,12 @@ const mx_error_t *mx_room_heads_merge(int *pleft, mx_server_t *server, const cha
     return err;
 }
 
-const mx_error_t *mx_room_heads_name_all(mx_server_t *server, const char *room_id, apr_pool_t *pool)
+const mx_error_t *mx_room_heads_bound(mx_server_t *server, const char *room_id, int most, apr_pool_t *pool)
 {
     mx_room_t *room;
     int left;
     const mx_error_t *err = mx_room_cache_get_any(&room, server, room_id, pool);
-    if (err || room->priv->nheads <= MX_EVENT_MAX_PREV)
+    if (err || room->priv->nheads <= most)
         return err;
-    return mx_room_heads_merge(&left, server, room_id, MX_EVENT_MAX_PREV, pool);
+    return mx_room_heads_merge(&left, server, room_id, most, pool);
 }

@@ -80,6 +80,8 @@ build() {
         grep -E 'error|Error' "$log" | head -n 20 >&2 || true
         die "the build failed; all of its output is in $log"
     fi
+    if [ "$flavour" = tsan ] && ! cc -shared -fPIC -O1 -g -fsanitize=thread $(sed -n 's/^APR_CPPFLAGS = //p' "$out/Makefile") \
+        -o "$out/tsan_atomics.so" "$REPO/tests/tsan_atomics.c" >>"$log" 2>&1; then die "tests/tsan_atomics.c cannot be built, see $log"; fi
     exec 8>&-
     OUT=$out
 }

@@ -194,7 +194,7 @@ run_httpd() {
               env+=(LD_PRELOAD="$gcc_lib" UBSAN_OPTIONS=print_stacktrace=1
                     ASAN_OPTIONS=detect_leaks=0:abort_on_error=0:detect_odr_violation=0) ;;
         tsan) gcc_lib=$(gcc -print-file-name=libtsan.so)
-              env+=(LD_PRELOAD="$gcc_lib" TSAN_OPTIONS="suppressions=$REPO/tests/tsan.supp history_size=4") ;;
+              env+=(LD_PRELOAD="$gcc_lib $BUILD/tsan/tsan_atomics.so" TSAN_OPTIONS="suppressions=$REPO/tests/tsan.supp history_size=4") ;;
     esac
     (exec 9>&-; cd "$STATE"; ulimit -n 65536 2>/dev/null || ulimit -n "$(ulimit -Hn)" || true
      exec env -i "${env[@]}" "$HTTPD" -f "$DIR/httpd.conf" "$@") </dev/null

@@ -50,6 +50,7 @@ shared_buffers = 128MB
 max_wal_size = 1GB
 shared_preload_libraries = 'pg_stat_statements'
 jit = off
+recovery_init_sync_method = syncfs
 cluster_name = 'mod_matrix'
 CONF
 }

@@ -7,6 +7,8 @@
 #include "glue/dbd.h"
 #include "glue/park.h"
 #include "room/room.h"
+#include "server/cleanup.h"
+#include "server/runner.h"
 #include "sync/sync.h"
 #include "user/user.h"
 
@@ -134,6 +136,10 @@ static apr_status_t home_start(mx_home_t *home, const mx_host_t *host)
         rv = mx_room_init(server);
     if (!rv)
         rv = mx_sync_init(server);
+    if (!rv)
+        rv = mx_runner_init(server);
+    if (!rv)
+        rv = mx_server_cleanup_init(server);
     return rv;
 }
 
@@ -142,8 +148,10 @@ static apr_status_t child_end(void *unused)
 {
     int i;
     for (i = 0; i < child->conf->nhosts; i++) {
-        if (!child->homes[i].broken)
-            mx_sync_stop(&child->homes[i].server);
+        if (child->homes[i].broken)
+            continue;
+        mx_runner_stop(&child->homes[i].server);
+        mx_sync_stop(&child->homes[i].server);
     }
     mx_park_poller_stop(child->lot);
     mx_poke_detach(child->poke);

@@ -256,7 +256,8 @@ apr_status_t mx_park_start(mx_lot_t **plot, mx_poke_t *others, apr_pool_t *pool)
     rv = apr_thread_mutex_create(&lot->mutex, APR_THREAD_MUTEX_DEFAULT, lot->pool);
     if (!rv)
         rv = mx_park_poller_start(lot);
-    lot->stopping = rv != APR_SUCCESS;
+    if (rv)              /* else the poller reads it already */
+        lot->stopping = 1;
     *plot = lot;
     return rv;
 }

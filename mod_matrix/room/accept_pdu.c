@@ -224,6 +224,10 @@ static const mx_error_t *receive(int *pagain, mx_room_pdu_t *out, mx_room_receiv
     if (err || out->nmissing)
         return err;
     err = mx_room_accept_before(r);
+    if (err && err->rv == MX_STORE_RETRY) {      /* a state that was read is gone by now */
+        *pagain = 1;
+        return NULL;
+    }
     if (!err)
         err = authorise(out, r);
     return err ? err : store(pagain, r, out->outcome);

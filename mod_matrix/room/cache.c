@@ -8,8 +8,6 @@
 #include <stdlib.h>
 
 #define VIEW_MAX_AGE_US 1000000         /* an older view is checked before it is given to a reader */
-#define VIEWS_SHARE 2                   /* of MatrixCacheSize: one in so many bytes */
-#define IDS_BYTES (2 * 1024 * 1024)
 #define ID_ENTRY_BYTES 160
 #define CARRY_MIN_ENTRIES 8             /* fewer are asked for again */
 #define VIEW_BASE_BYTES 8192            /* a pool's first block */
@@ -32,9 +30,8 @@ apr_status_t mx_room_cache_init(struct mx_room_state_t *state, mx_server_t *serv
 {
     apr_status_t rv = APR_SUCCESS;
     int i;
-    state->views =
-        mx_cache_create("rooms", (apr_size_t)server->settings->cache_bytes / VIEWS_SHARE, view_destroy, server->pool);
-    state->ids = mx_cache_create("room ids", IDS_BYTES, NULL, server->pool);
+    state->views = mx_cache_create("rooms", mx_settings_cache_bytes(server->settings, MX_CACHE_ROOMS), view_destroy, server->pool);
+    state->ids = mx_cache_create("room ids", mx_settings_cache_bytes(server->settings, MX_CACHE_ROOM_IDS), NULL, server->pool);
     for (i = 0; rv == APR_SUCCESS && i < MX_ROOM_STRIPES; i++)
         rv = apr_thread_mutex_create(&state->publish[i], APR_THREAD_MUTEX_DEFAULT, server->pool);
     return rv;
@@ -52,7 +49,7 @@ apr_status_t mx_room_init(mx_server_t *server)
         rv = mx_room_resolve_init(state, server);
     if (rv != APR_SUCCESS)
         return rv;
-    state->facts = mx_room_facts_create(server->pool);
+    state->facts = mx_room_facts_create(server);
     server->room = state;
     return APR_SUCCESS;
 }

@@ -30,9 +30,9 @@ static void keep_nothing(void *value)
 {
 }
 
-mx_cache_t *mx_room_facts_create(apr_pool_t *pool)
+mx_cache_t *mx_room_facts_create(mx_server_t *server)
 {
-    return mx_cache_create("room facts", MX_ROOM_FACTS_BYTES, keep_nothing, pool);
+    return mx_cache_create("room facts", mx_settings_cache_bytes(server->settings, MX_CACHE_ROOM_FACTS), keep_nothing, server->pool);
 }
 
 /** -1 if it is not known yet. */

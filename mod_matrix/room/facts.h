@@ -9,11 +9,8 @@
 #include "base/cache.h"
 #include "room/room.h"
 
-/** Memory that a child spends on them, per server. */
-#define MX_ROOM_FACTS_BYTES (4 * 1024 * 1024)
-
 /** Makes the cache. Child start, one thread. */
-mx_cache_t *mx_room_facts_create(apr_pool_t *pool);
+mx_cache_t *mx_room_facts_create(mx_server_t *server);
 
 /** History visibility in each of the snapshots (0: no state yet); SHARED where none was set. At most two queries. */
 const mx_error_t *mx_room_facts_histvis(mx_histvis_e *out, mx_server_t *server, const apr_int64_t *snaps, int n,

@@ -106,10 +106,16 @@ static const mx_error_t *merge_once(int *pmerged, int *pagain, merging_t *m)
     mx_room_pdu_t out;
     mx_event_t *event;
     const mx_error_t *err = name_heads(m);
-    apr_status_t rv = err ? APR_SUCCESS : mx_store_member_local_joined(&senders, &n, m->server->store, m->room->nid, SENDERS_MAX, m->pool);
+    apr_status_t rv = APR_SUCCESS;
+    if (!err)
+        rv = mx_store_member_local_joined(&senders, &n, m->server->store, m->room->nid, SENDERS_MAX, m->pool);
     if (rv != APR_SUCCESS)
         err = mx_server_store_error(rv, "reading the local members of a room", m->pool);
     *pmerged = *pagain = 0;
+    if (err && err->rv == MX_STORE_RETRY) {      /* a state that was read is gone by now */
+        *pagain = 1;
+        return NULL;
+    }
     for (i = 0; !err && !may && i < n; i++)
         err = may_send(&may, m, senders[i]);
     if (err || !may)

@@ -10,21 +10,20 @@
 
 #include <stdlib.h>
 
-#define DAGS_SHARE 8                  /* of MatrixCacheSize: one in so many bytes */
-#define EVENTS_SHARE 16
-#define RESULTS_SHARE 64
 #define EVENTS_OF_ROOM_SHARE 4        /* of the cache of events, or of one of its shards: one room's part */
 #define RESULT_BYTES 128              /* of an entry without its changes, roughly */
 #define RESULT_CHANGES_MAX 1024       /* a result with more is not kept in the child */
 
 apr_status_t mx_room_resolve_init(struct mx_room_state_t *state, mx_server_t *server)
 {
-    apr_size_t bytes = (apr_size_t)server->settings->cache_bytes;
+    const mx_settings_t *settings = server->settings;
     struct mx_room_resolver_t *resolver = apr_pcalloc(server->pool, sizeof(*resolver));
-    resolver->dags = mx_cache_create("auth DAGs", bytes / DAGS_SHARE, mx_room_auth_dag_destroy, server->pool);
-    resolver->events = mx_cache_create("auth events", bytes / EVENTS_SHARE, mx_room_auth_event_destroy, server->pool);
-    resolver->results = mx_cache_create("resolutions", bytes / RESULTS_SHARE, mx_cache_value_destroy, server->pool);
-    resolver->events_max = bytes / EVENTS_SHARE;
+    resolver->events_max = mx_settings_cache_bytes(settings, MX_CACHE_AUTH_EVENTS);
+    resolver->dags = mx_cache_create("auth DAGs", mx_settings_cache_bytes(settings, MX_CACHE_AUTH_DAGS),
+                                     mx_room_auth_dag_destroy, server->pool);
+    resolver->events = mx_cache_create("auth events", resolver->events_max, mx_room_auth_event_destroy, server->pool);
+    resolver->results = mx_cache_create("resolutions", mx_settings_cache_bytes(settings, MX_CACHE_RESOLUTIONS),
+                                        mx_cache_value_destroy, server->pool);
     state->resolver = resolver;
     return APR_SUCCESS;
 }
@@ -83,13 +82,13 @@ static int recall_stored(mx_room_resolved_t *out, mx_server_t *server, apr_int64
 {
     apr_int64_t snap;
     mx_state_item_t *changes;
-    int nchanges, size;
+    int nchanges, whole;
     if (mx_store_resolve_recall(&snap, server->store, room_nid, snaps, n, pool) != APR_SUCCESS)
         return 0;
     if (mx_store_state_diff(&changes, &nchanges, server->store, snaps[n - 1], snap, pool) != APR_SUCCESS)
         return 0;
-    /* Gone meanwhile, it would have looked like the empty state. */
-    if (mx_store_resolve_sizes(&size, server->store, room_nid, &snap, 1, pool) != APR_SUCCESS || size < 0)
+    /* Gone meanwhile, in whole or in part, it would have looked like another state. */
+    if (mx_store_resolve_is_whole(&whole, server->store, room_nid, snap, pool) != APR_SUCCESS || !whole)
         return 0;
     *out = (mx_room_resolved_t){ snaps[n - 1], changes, nchanges };
     return 1;

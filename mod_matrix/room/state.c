@@ -5,7 +5,6 @@
 #include "store/event_id.h"
 
 #define EVENT_BASE_BYTES 8192           /* a pool's first block */
-#define EVENTS_SHARE 4                  /* of MatrixCacheSize: one in so many bytes */
 
 /** A state event's content changes once, when it is redacted: then the room's state_redacted does. */
 typedef struct mx_room_state_event_key_t {
@@ -24,7 +23,7 @@ static void event_destroy(void *value)
 
 apr_status_t mx_room_state_init(struct mx_room_state_t *state, mx_server_t *server)
 {
-    state->events = mx_cache_create("state events", (apr_size_t)server->settings->cache_bytes / EVENTS_SHARE,
+    state->events = mx_cache_create("state events", mx_settings_cache_bytes(server->settings, MX_CACHE_STATE_EVENTS),
                                     event_destroy, server->pool);
     return apr_thread_mutex_create(&state->hash_key_lock, APR_THREAD_MUTEX_DEFAULT, server->pool);
 }

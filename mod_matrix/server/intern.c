@@ -7,20 +7,15 @@
 
 #include <stdint.h>
 
-/* shares of MatrixCacheSize */
-#define USERS_SHARE 16
-#define TYPES_SHARE 64
-#define SKEYS_SHARE 8
 #define ENTRY_BYTES 160      /* an entry of the cache beside its key and text, with what the allocator adds */
 
-void mx_server_intern_create(mx_server_state_t *state, apr_int64_t cache_bytes, apr_pool_t *pool)
+void mx_server_intern_create(mx_server_state_t *state, const mx_settings_t *settings, apr_pool_t *pool)
 {
-    apr_size_t bytes = (apr_size_t)cache_bytes;
-    state->user_nids = mx_cache_create("user_nids", bytes / USERS_SHARE, NULL, pool);
-    state->user_ids = mx_cache_create("user_ids", bytes / USERS_SHARE, mx_cache_value_destroy, pool);
-    state->type_nids = mx_cache_create("type_nids", bytes / TYPES_SHARE, NULL, pool);
-    state->type_names = mx_cache_create("type_names", bytes / TYPES_SHARE, mx_cache_value_destroy, pool);
-    state->skey_nids = mx_cache_create("skey_nids", bytes / SKEYS_SHARE, NULL, pool);
+    state->user_nids = mx_cache_create("user_nids", mx_settings_cache_bytes(settings, MX_CACHE_USER_NIDS), NULL, pool);
+    state->user_ids = mx_cache_create("user_ids", mx_settings_cache_bytes(settings, MX_CACHE_USER_IDS), mx_cache_value_destroy, pool);
+    state->type_nids = mx_cache_create("type_nids", mx_settings_cache_bytes(settings, MX_CACHE_TYPE_NIDS), NULL, pool);
+    state->type_names = mx_cache_create("type_names", mx_settings_cache_bytes(settings, MX_CACHE_TYPE_NAMES), mx_cache_value_destroy, pool);
+    state->skey_nids = mx_cache_create("skey_nids", mx_settings_cache_bytes(settings, MX_CACHE_KEY_NIDS), NULL, pool);
 }
 
 /** A number that the cache holds in place of a pointer; 0: not there. */

@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A homeserver in a child: its start, what store's failures mean to clients, the news that the stream moved. */
+#include "server/runner.h"
 #include "server/server_private.h"
 
 #include "store/state.h"
 
-#define STATES_SHARE 8       /* of MatrixCacheSize */
-
 apr_status_t mx_server_init(mx_server_t *server)
 {
     mx_server_state_t *state = apr_pcalloc(server->pool, sizeof(*state));
-    mx_server_intern_create(state, server->settings->cache_bytes, server->pool);
+    mx_server_intern_create(state, server->settings, server->pool);
     if (server->store)
-        mx_store_state_cache_create(server->store, (apr_size_t)server->settings->cache_bytes / STATES_SHARE, server->pool);
+        mx_store_state_cache_create(server->store, mx_settings_cache_bytes(server->settings, MX_CACHE_STATES), server->pool);
     server->state = state;
     return APR_SUCCESS;
 }
@@ -38,4 +37,5 @@ void mx_server_stream_moved(mx_server_t *server)
         server->state->on_stream_moved(server);
     if (server->poke_others)
         server->poke_others(server->poke_baton);
+    mx_runner_stream_moved(server);
 }

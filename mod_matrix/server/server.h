@@ -23,6 +23,7 @@ typedef struct mx_server_t {
     struct mx_user_state_t *user;        /* user/: token cache, names        mx_user_init()  */
     struct mx_room_state_t *room;        /* room/: room cache, combiner      mx_room_init()  */
     struct mx_sync_state_t *sync;        /* sync/: ring, waiters, notifier   mx_sync_init()  */
+    struct mx_runner_t *runner;          /* server/: background work     mx_runner_init(); NULL: none */
     mx_rate_t *rate;
     /** Tells the other children (and hosts) that the stream moved. A hint: a lost one costs 250 ms. */
     void (*poke_others)(void *baton);

@@ -14,6 +14,6 @@ typedef struct mx_server_state_t {
     void (*on_stream_moved)(mx_server_t *server);   /* set in child_init */
 } mx_server_state_t;
 
-void mx_server_intern_create(mx_server_state_t *state, apr_int64_t cache_bytes, apr_pool_t *pool);
+void mx_server_intern_create(mx_server_state_t *state, const mx_settings_t *settings, apr_pool_t *pool);
 
 #endif

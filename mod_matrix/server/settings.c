@@ -16,6 +16,17 @@ void mx_settings_default(mx_settings_t *settings)
     };
 }
 
+#define MX_CACHE_SHARE(name, percent) +percent
+_Static_assert(0
+#include "server/cache_shares.def"
+    == 100, "all caches together take MatrixCacheSize");
+#undef MX_CACHE_SHARE
+
+apr_size_t mx_settings_cache_bytes(const mx_settings_t *settings, int percent)
+{
+    return (apr_size_t)settings->cache_bytes / 100 * (apr_size_t)percent;
+}
+
 const char *mx_settings_room_version(const mx_settings_t *settings)
 {
     static const char *const names[] = { "12", "11", "10" };     /* the words of the row, in their order */

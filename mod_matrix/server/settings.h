@@ -21,10 +21,19 @@ typedef struct mx_settings_t {
 #undef MX_SET_STR
 } mx_settings_t;
 
+/** Percent of MatrixCacheSize. */
+enum {
+#define MX_CACHE_SHARE(name, percent) MX_CACHE_##name = percent,
+#include "server/cache_shares.def"
+#undef MX_CACHE_SHARE
+};
+
 typedef enum { MX_REGISTRATION_OPEN, MX_REGISTRATION_TOKEN, MX_REGISTRATION_CLOSED } mx_registration_e;
 
 /** All defaults. */
 void mx_settings_default(mx_settings_t *settings);
+/** Bytes that the cache of this share (MX_CACHE_…) may take. */
+apr_size_t mx_settings_cache_bytes(const mx_settings_t *settings, int percent);
 /** MatrixRoomVersion as the room version's name. */
 const char *mx_settings_room_version(const mx_settings_t *settings);
 

@@ -47,8 +47,21 @@ apr_status_t mx_store_resolve_remember(mx_store_t *store, apr_int64_t room_nid, 
 {
     MX_STMT(resolve_remember, "lbl",
             "insert into stres_memo (room_nid, key, result) values ($1::int8, $2::bytea, $3::int8)"
-            " on conflict (room_nid, key) do update set result = excluded.result");
+            " on conflict (room_nid, key) do update set result = excluded.result, day = current_date"
+            " where (stres_memo.result, stres_memo.day) <> (excluded.result, current_date)");
     return mx_store_run(NULL, store, pool, &resolve_remember, room_nid, memo_key(snaps, n, pool), result);
+}
+
+apr_status_t mx_store_resolve_is_whole(int *pwhole, mx_store_t *store, apr_int64_t room_nid, apr_int64_t snap_nid, apr_pool_t *pool)
+{
+    MX_STMT(resolve_is_whole, "ll",
+            "select exists (select from snapshot s where s.snap_nid = $2::int8 and s.room_nid = $1::int8)"
+            " and not snapshot_is_going($1::int8, $2::int8)");
+    mx_rows_t *rows;
+    apr_status_t rv = mx_store_run(&rows, store, pool, &resolve_is_whole, room_nid, snap_nid);
+    if (rv == APR_SUCCESS)
+        *pwhole = mx_row_bool(rows, 0, 0);
+    return rv;
 }
 
 apr_status_t mx_store_resolve_sizes(int *out, mx_store_t *store, apr_int64_t room_nid, const apr_int64_t *snaps, int n,

@@ -14,6 +14,12 @@ apr_status_t mx_store_resolve_recall(apr_int64_t *psnap, mx_store_t *store, apr_
 apr_status_t mx_store_resolve_remember(mx_store_t *store, apr_int64_t room_nid, const apr_int64_t *snaps, int n,
                                        apr_int64_t result, apr_pool_t *pool);
 
+/**
+ * Whether a snapshot that was read, and that perhaps no event names, was whole then: a clean-up takes away a chain in any order. Ask
+ * after the reading; 0: what was read means nothing.
+ */
+apr_status_t mx_store_resolve_is_whole(int *pwhole, mx_store_t *store, apr_int64_t room_nid, apr_int64_t snap_nid, apr_pool_t *pool);
+
 /** Sizes of snapshots of the room: out[i] entries, -1 if it is none of the room. */
 apr_status_t mx_store_resolve_sizes(int *out, mx_store_t *store, apr_int64_t room_nid, const apr_int64_t *snaps, int n,
                                     apr_pool_t *pool);

@@ -176,8 +176,7 @@ apr_status_t mx_store_state_add(apr_int64_t *psnap_nid, mx_store_t *store, apr_i
                                 const mx_state_item_t *changes, int n, int size, const mx_state_hash_t *hash, apr_pool_t *pool)
 {
     MX_STMT(state_add, "llLLib",
-            "select snapshot_add(r.room_nid, $2::int8, $3::int8[], $4::int8[], $5::int4, $6::bytea)"
-            " from (select room_nid from room where room_nid = $1::int8 for no key update) r");
+            "select snapshot_add_alone($1::int8, $2::int8, $3::int8[], $4::int8[], $5::int4, $6::bytea)");
     apr_int64_t *skeys = apr_palloc(pool, sizeof(*skeys) * (apr_size_t)(n + 1));
     apr_int64_t *nids = apr_palloc(pool, sizeof(*nids) * (apr_size_t)(n + 1));
     mx_rows_t *rows;
@@ -189,7 +188,7 @@ apr_status_t mx_store_state_add(apr_int64_t *psnap_nid, mx_store_t *store, apr_i
     }
     rv = mx_store_run(&rows, store, pool, &state_add, room_nid, pred, skeys, n, nids, n, size,
                       mx_slice((const char *)hash->bytes, sizeof(hash->bytes)));
-    if (rv == APR_SUCCESS && !mx_rows_count(rows))
+    if (rv == APR_SUCCESS && mx_row_is_null(rows, 0, 0))
         rv = MX_STORE_NONE;
     if (rv == APR_SUCCESS)
         *psnap_nid = mx_row_int(rows, 0, 0);

@@ -73,6 +73,12 @@ apr_status_t mx_store_state_own_many(mx_state_own_t *out, mx_store_t *store, con
  */
 apr_status_t mx_store_state_collect(int *pdone, int *premoved, mx_store_t *store, apr_int64_t room_nid, int limit, apr_pool_t *pool);
 
+/**
+ * The same step in whichever room has waste or was begun (tables snapshot_waste, snapshot_sweep); *proom_nid 0: there is none.
+ * Several at once are safe. MX_STORE_RETRY.
+ */
+apr_status_t mx_store_state_collect_next(apr_int64_t *proom_nid, int *premoved, mx_store_t *store, int limit, apr_pool_t *pool);
+
 /* ---- equality (for whoever makes snapshots: room/accept.c) ---- */
 
 #define MX_STATE_HASH_BYTES 16
@@ -85,7 +91,8 @@ typedef struct mx_state_hash_t {
 apr_status_t mx_store_state_hash_key(unsigned char key[MX_STATE_HASH_KEY_BYTES], mx_store_t *store, apr_pool_t *pool);
 /**
  * Stores the state that is `pred` with `changes` (nids of events; 0 removes) made to it, by itself: for a state that events will stand on
- * before any of them is stored. The same state twice is one snapshot. MX_STORE_RETRY.
+ * before any of them is stored. The same state twice is one snapshot. If no event is stored on it, it goes some day. MX_STORE_NONE (no
+ * such room), MX_STORE_RETRY.
  */
 apr_status_t mx_store_state_add(apr_int64_t *psnap_nid, mx_store_t *store, apr_int64_t room_nid, apr_int64_t pred,
                                 const mx_state_item_t *changes, int n, int size, const mx_state_hash_t *hash, apr_pool_t *pool);

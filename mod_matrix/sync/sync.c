@@ -29,7 +29,7 @@ static apr_status_t close_fd(void *data)
 apr_status_t mx_sync_init(mx_server_t *server)
 {
     mx_sync_state_t *state = apr_pcalloc(server->pool, sizeof(*state));
-    apr_size_t part = (apr_size_t)server->settings->cache_bytes / MX_SYNC_CACHE_PART;
+    const mx_settings_t *settings = server->settings;
     apr_allocator_t *allocator;
     apr_status_t rv;
 
@@ -49,9 +49,9 @@ apr_status_t mx_sync_init(mx_server_t *server)
     if (rv == APR_SUCCESS) rv = apr_thread_mutex_create(&state->lazy_lock, APR_THREAD_MUTEX_DEFAULT, server->pool);
     if (rv != APR_SUCCESS) return rv;
     mx_sync_interest_init(&state->interest, state->pool);
-    state->lazy = mx_sync_lazy_create(part * 2, server->pool);
-    state->filters = mx_sync_filter_cache_create(part, server->pool);
-    state->filter_ids = mx_sync_filter_id_cache_create(part / 2, server->pool);
+    state->lazy = mx_sync_lazy_create(mx_settings_cache_bytes(settings, MX_CACHE_LAZY_MEMBERS), server->pool);
+    state->filters = mx_sync_filter_cache_create(mx_settings_cache_bytes(settings, MX_CACHE_FILTERS), server->pool);
+    state->filter_ids = mx_sync_filter_id_cache_create(mx_settings_cache_bytes(settings, MX_CACHE_FILTER_IDS), server->pool);
     server->sync = state;
     mx_server_on_stream_moved(server, stream_moved);
     return APR_SUCCESS;

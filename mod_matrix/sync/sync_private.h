@@ -12,8 +12,6 @@
 #include <apr_thread_mutex.h>
 #include <apr_thread_proc.h>
 
-#define MX_SYNC_CACHE_PART 16        /* a filter cache takes that part of MatrixCacheSize */
-
 typedef struct mx_sync_state_t {
     mx_server_t *server;
     apr_pool_t *pool;                /* of its own allocator; used under `lock` */

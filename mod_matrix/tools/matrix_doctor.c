@@ -7,11 +7,9 @@
 #include "core/ident.h"
 #include "core/sign.h"
 #include "store/schema.h"
+#include "tools/options.h"
 
 #include <apr_file_io.h>
-#include <apr_general.h>
-#include <apr_getopt.h>
-#include <stdarg.h>
 #include <stdlib.h>
 
 #define EXIT_FINDINGS 1
@@ -27,8 +25,7 @@ typedef struct options_t {
     long rooms, unhealthy;           /* examined */
 } options_t;
 
-enum { OPT_DATABASE = 256, OPT_SERVER_NAME, OPT_SIGNING_KEY, OPT_KEY, OPT_EVENT, OPT_ROOM, OPT_ALL, OPT_REPAIR, OPT_JSON, OPT_HELP,
-       OPT_VERSION };
+enum { OPT_DATABASE = 256, OPT_SERVER_NAME, OPT_SIGNING_KEY, OPT_KEY, OPT_EVENT, OPT_ROOM, OPT_ALL, OPT_REPAIR, OPT_JSON };
 
 static const apr_getopt_option_t options[] = {
     { "database", OPT_DATABASE, 1, "connection string of the database, as in DBDParams" },
@@ -40,32 +37,16 @@ static const apr_getopt_option_t options[] = {
     { "all", OPT_ALL, 0, "examine every room" },
     { "repair", OPT_REPAIR, 0, "rebuild cur_state, member, room_server and counters where they are wrong; nothing else is ever changed" },
     { "json", OPT_JSON, 0, "write one JSON object instead of words" },
-    { "help", OPT_HELP, 0, "show this" },
-    { "version", OPT_VERSION, 0, "show the version" },
-    { NULL, 0, 0, NULL }
+    MX_TOOLS_OPTIONS
 };
-
-static void usage(FILE *to)
-{
-    const apr_getopt_option_t *o;
-    fputs("Usage: matrix-doctor --database DSN [--server-name NAME] [--signing-key FILE] [--key SERVER=ID=KEY]...\n"
-          "                     --event ID | --room ID | --all  [--repair] [--json]\n"
-          "Examines events and rooms of a Matrix homeserver: hashes, signatures, authorization, state, and what mirrors it.\n"
-          "Servers may go on running. Nothing is changed without --repair.\n\n", to);
-    for (o = options; o->name; o++)
-        fprintf(to, "  --%-12s %s\n", o->name, o->description);
-    fputs("\nExit status: 0 all is healthy or was repaired, 1 something is wrong, 2 the examination could not be made.\n", to);
-}
 
 static int fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 static int fail(const char *fmt, ...)
 {
     va_list args;
-    fputs("matrix-doctor: ", stderr);
     va_start(args, fmt);
-    vfprintf(stderr, fmt, args);
+    mx_tools_options_complain("matrix-doctor", fmt, args);
     va_end(args);
-    fputc('\n', stderr);
     return EXIT_NOT_RUN;
 }
 
@@ -245,8 +226,9 @@ static int run(options_t *o)
 /* ---- arguments ---- */
 
 /** Takes one option; returns an exit status, or -1 to go on. */
-static int take_option(options_t *o, int option, const char *value)
+static int take_option(void *baton, int option, const char *value)
 {
+    options_t *o = baton;
     switch (option) {
     case OPT_DATABASE: o->dsn = value; break;
     case OPT_SERVER_NAME: o->doctor.server_name = value; break;
@@ -258,19 +240,14 @@ static int take_option(options_t *o, int option, const char *value)
     case OPT_JSON: o->json = 1; break;
     case OPT_KEY:
         return take_key(&o->doctor, value) ? -1 : fail("--key must be server=ed25519:id=base64, not %s.", value);
-    case OPT_VERSION:
-        printf("matrix-doctor %s, schema version %d\n", PACKAGE_VERSION, mx_schema_wanted());
-        return EXIT_SUCCESS;
-    default:
-        usage(stdout);
-        return EXIT_SUCCESS;
     }
     return -1;
 }
 
 /** What the options must say together; NULL if they do. */
-static const char *arguments_fault(const options_t *o)
+static const char *arguments_fault(const void *baton)
 {
+    const options_t *o = baton;
     if (!o->dsn)
         return "--database is missing.";
     if (!!o->event + !!o->room + o->all != 1)
@@ -285,29 +262,22 @@ static const char *arguments_fault(const options_t *o)
 int main(int argc, const char *const *argv)
 {
     options_t o = { NULL };
-    apr_getopt_t *getopt;
-    const char *value, *fault;
-    int option, status = -1;
-    apr_status_t rv = apr_app_initialize(&argc, &argv, NULL);
-    if (rv != APR_SUCCESS || mx_crypto_init() != APR_SUCCESS)
+    const mx_tools_program_t program = {
+        .name = "matrix-doctor",
+        .usage = "Usage: matrix-doctor --database DSN [--server-name NAME] [--signing-key FILE] [--key SERVER=ID=KEY]...\n"
+                 "                     --event ID | --room ID | --all  [--repair] [--json]\n"
+                 "Examines events and rooms of a Matrix homeserver: hashes, signatures, authorization, state, and what mirrors it.\n"
+                 "Servers may go on running. Nothing is changed without --repair.\n\n",
+        .exits = "\nExit status: 0 all is healthy or was repaired, 1 something is wrong, 2 the examination could not be made.\n",
+        .options = options, .take = take_option, .fault = arguments_fault, .baton = &o
+    };
+    int status;
+    if (mx_tools_options_start(&o.doctor.pool, &argc, &argv) != APR_SUCCESS)
         return fail("the libraries cannot be initialised");
-    mx_json_init();
-    atexit(apr_terminate);
-    apr_pool_create(&o.doctor.pool, NULL);
     o.doctor.keys = apr_array_make(o.doctor.pool, 4, sizeof(mx_doctor_key_t));
-    apr_getopt_init(&getopt, o.doctor.pool, argc, argv);
-    while (status < 0 && (rv = apr_getopt_long(getopt, options, &option, &value)) == APR_SUCCESS)
-        status = take_option(&o, option, value);
+    status = mx_tools_options_read(&program, argc, argv, o.doctor.pool);
     if (status >= 0)
         return status;
-    if (!APR_STATUS_IS_EOF(rv))         /* getopt has said what is wrong */
-        return EXIT_NOT_RUN;
-    fault = getopt->ind < argc ? "there is an argument too many." : arguments_fault(&o);
-    if (fault) {
-        fail("%s", fault);
-        fputs("Try matrix-doctor --help.\n", stderr);
-        return EXIT_NOT_RUN;
-    }
     status = run(&o);
     return fflush(stdout) != 0 ? EXIT_NOT_RUN : status;
 }

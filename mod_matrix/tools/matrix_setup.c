@@ -6,15 +6,12 @@
 #include "server/server.h"
 #include "store/schema.h"
 #include "store/setup.h"
+#include "tools/options.h"
 
 #include <apr_file_io.h>
-#include <apr_general.h>
-#include <apr_getopt.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define EXIT_USAGE 2
 #define FILE_MAX_BYTES 4096          /* of a key file or password file */
 #define PASSWORD_MAX_BYTES 512
 #define PASSWORD_RANDOM_CHARS 24
@@ -24,7 +21,7 @@ typedef struct setup_t {
     apr_pool_t *pool;
 } setup_t;
 
-enum { OPT_DATABASE = 256, OPT_SERVER_NAME, OPT_SIGNING_KEY, OPT_SQL_DIR, OPT_CREATE_ADMIN, OPT_PASSWORD_FILE, OPT_HELP, OPT_VERSION };
+enum { OPT_DATABASE = 256, OPT_SERVER_NAME, OPT_SIGNING_KEY, OPT_SQL_DIR, OPT_CREATE_ADMIN, OPT_PASSWORD_FILE };
 
 static const apr_getopt_option_t options[] = {
     { "database", OPT_DATABASE, 1, "connection string of the database, as in DBDParams" },
@@ -33,30 +30,16 @@ static const apr_getopt_option_t options[] = {
     { "sql-dir", OPT_SQL_DIR, 1, "where the schema's files are (default " MX_SQL_DIR ")" },
     { "create-admin", OPT_CREATE_ADMIN, 1, "make this user an administrator; the account is made if it does not exist" },
     { "password-file", OPT_PASSWORD_FILE, 1, "the administrator's password: a file (made with a random one if it does not exist), or -" },
-    { "help", OPT_HELP, 0, "show this" },
-    { "version", OPT_VERSION, 0, "show the version" },
-    { NULL, 0, 0, NULL }
+    MX_TOOLS_OPTIONS
 };
-
-static void usage(FILE *to)
-{
-    const apr_getopt_option_t *o;
-    fputs("Usage: matrix-setup --database DSN [--server-name NAME [--signing-key FILE] [--create-admin USER --password-file FILE]]\n"
-          "Brings the database of a Matrix homeserver up to date and makes what is missing. May be run again at any time.\n\n", to);
-    for (o = options; o->name; o++)
-        fprintf(to, "  --%-14s %s\n", o->name, o->description);
-    fputs("\nExit status: 0 all is done, 1 something failed (a sentence says what), 2 wrong arguments.\n", to);
-}
 
 static int fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 static int fail(const char *fmt, ...)
 {
     va_list args;
-    fputs("matrix-setup: ", stderr);
     va_start(args, fmt);
-    vfprintf(stderr, fmt, args);
+    mx_tools_options_complain("matrix-setup", fmt, args);
     va_end(args);
-    fputc('\n', stderr);
     return EXIT_FAILURE;
 }
 
@@ -249,8 +232,9 @@ static int setup_admin(const setup_t *setup)
 /* ---------------------------------------------------------------- arguments */
 
 /** Takes one option; returns an exit status, or -1 to go on. */
-static int take_option(setup_t *setup, int option, const char *value)
+static int take_option(void *baton, int option, const char *value)
 {
+    setup_t *setup = baton;
     switch (option) {
     case OPT_DATABASE: setup->dsn = value; break;
     case OPT_SERVER_NAME: setup->server_name = value; break;
@@ -258,26 +242,14 @@ static int take_option(setup_t *setup, int option, const char *value)
     case OPT_SQL_DIR: setup->sql_dir = value; break;
     case OPT_CREATE_ADMIN: setup->admin = value; break;
     case OPT_PASSWORD_FILE: setup->password_file = value; break;
-    case OPT_VERSION:
-        printf("matrix-setup %s, schema version %d\n", PACKAGE_VERSION, mx_schema_wanted());
-        return EXIT_SUCCESS;
-    default:
-        usage(stdout);
-        return EXIT_SUCCESS;
     }
     return -1;
 }
 
-static int wrong_arguments(const char *sentence)
-{
-    fail("%s", sentence);
-    fputs("Try matrix-setup --help.\n", stderr);
-    return EXIT_USAGE;
-}
-
 /** What the options must say together; NULL if they do. */
-static const char *arguments_fault(const setup_t *setup)
+static const char *arguments_fault(const void *baton)
 {
+    const setup_t *setup = baton;
     if (!setup->dsn)
         return "--database is missing.";
     if (setup->server_name && !mx_ident_is_server_name(setup->server_name))
@@ -306,24 +278,19 @@ static int run_setup(const setup_t *setup)
 int main(int argc, const char *const *argv)
 {
     setup_t setup = { .sql_dir = MX_SQL_DIR };
-    apr_getopt_t *getopt;
-    const char *value, *fault;
-    int option, status = -1;
-    apr_status_t rv = apr_app_initialize(&argc, &argv, NULL);
-    if (rv != APR_SUCCESS || mx_crypto_init() != APR_SUCCESS)
+    const mx_tools_program_t program = {
+        .name = "matrix-setup",
+        .usage = "Usage: matrix-setup --database DSN [--server-name NAME [--signing-key FILE] [--create-admin USER --password-file FILE]]\n"
+                 "Brings the database of a Matrix homeserver up to date and makes what is missing. May be run again at any time.\n\n",
+        .exits = "\nExit status: 0 all is done, 1 something failed (a sentence says what), 2 wrong arguments.\n",
+        .options = options, .take = take_option, .fault = arguments_fault, .baton = &setup
+    };
+    int status;
+    if (mx_tools_options_start(&setup.pool, &argc, &argv) != APR_SUCCESS)
         return fail("the libraries cannot be initialised");
-    atexit(apr_terminate);
-    apr_pool_create(&setup.pool, NULL);
-    apr_getopt_init(&getopt, setup.pool, argc, argv);
-    while (status < 0 && (rv = apr_getopt_long(getopt, options, &option, &value)) == APR_SUCCESS)
-        status = take_option(&setup, option, value);
+    status = mx_tools_options_read(&program, argc, argv, setup.pool);
     if (status >= 0)
         return status;
-    if (!APR_STATUS_IS_EOF(rv))         /* getopt has said what is wrong */
-        return EXIT_USAGE;
-    fault = getopt->ind < argc ? "there is an argument too many." : arguments_fault(&setup);
-    if (fault)
-        return wrong_arguments(fault);
     status = run_setup(&setup);
     if (fflush(stdout) != 0 && status == EXIT_SUCCESS)
         status = EXIT_FAILURE;

@@ -14,7 +14,6 @@
 #define EPOCH_TRUST_US apr_time_from_msec(200)
 #define EPOCH_AHEAD_US apr_time_from_msec(100) /* so long before the trust ends, one thread reads the epochs anew */
 #define CACHE_US apr_time_from_sec(60)
-#define CACHE_SHARE 8   /* of MatrixCacheSize */
 #define ENTRY_BYTES 192 /* an entry of the cache beside the value */
 #define SEEN_INTERVAL_MS (10 * 60 * 1000)
 
@@ -50,7 +49,7 @@ apr_status_t mx_user_token_init(mx_server_t *server)
 {
     mx_user_state_t *state = server->user;
 
-    state->tokens = mx_cache_create("tokens", (apr_size_t)server->settings->cache_bytes / CACHE_SHARE,
+    state->tokens = mx_cache_create("tokens", mx_settings_cache_bytes(server->settings, MX_CACHE_TOKENS),
                                     mx_cache_value_destroy, server->pool);
     return apr_thread_mutex_create(&state->epoch_lock, APR_THREAD_MUTEX_DEFAULT, server->pool);
 }

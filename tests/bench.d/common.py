@@ -6,7 +6,6 @@ import json
 import os
 import pathlib
 import re
-import socket
 import subprocess
 import sys
 import threading
@@ -15,6 +14,9 @@ import urllib.parse
 import urllib.request
 
 REPO = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path[1:1] = [str(REPO / "tests"), str(REPO / "tests/http")]
+from harness import free_ports  # noqa: E402,F401
+
 BUILD = REPO / ".build"
 WORK = BUILD / "bench"
 DIR = WORK / "server"
@@ -36,18 +38,8 @@ def run(*args, **kw):
     return subprocess.run([str(a) for a in args], check=True, stdout=subprocess.PIPE, text=True, **kw).stdout
 
 
-def quickstart(*args):
-    return run(REPO / "conf/quickstart", *args, "--dir", DIR)
-
-
-def free_ports(n):
-    held = [socket.socket() for _ in range(n)]
-    for s in held:
-        s.bind(("127.0.0.1", 0))
-    ports = [s.getsockname()[1] for s in held]
-    for s in held:
-        s.close()
-    return ports
+def quickstart(*args, folder=DIR):
+    return run(REPO / "conf/quickstart", *args, "--dir", folder)
 
 
 def clock_ticks(pid, waited_for=False):
@@ -119,14 +111,15 @@ class Homeserver:
 
 
 class Server(Homeserver):
-    """The server under test, started by conf/quickstart."""
+    """The server under test, started by conf/quickstart; or one more in another folder."""
 
     name = "ours"
 
-    def __init__(self):
+    def __init__(self, folder=DIR, *options):
         plain, tls = free_ports(2)
-        out = run(REPO / "conf/quickstart", "up", "--dir", DIR, "--server-name", "bench.test", "--http", plain, "--https",
-                  tls, "--open-registration", "--no-rate-limits", "--json", "--conf-line", "MatrixPasswordCost 1")
+        self.folder = folder
+        out = quickstart("up", "--server-name", "bench.test", "--http", plain, "--https", tls, "--open-registration", "--no-rate-limits",
+                         "--json", "--conf-line", "MatrixPasswordCost 1", *options, folder=folder)
         self.about = json.loads(out)
         self.base = self.about["base_url"]
         self.port = self.base.rsplit(":", 1)[1]
@@ -137,11 +130,11 @@ class Server(Homeserver):
         return children(self.pid)
 
     def restart(self):
-        quickstart("restart")
-        self.pid = int(json.loads(quickstart("up", "--json"))["pid"])
+        quickstart("restart", folder=self.folder)
+        self.pid = int(json.loads(quickstart("up", "--json", folder=self.folder))["pid"])
 
     def end(self):
-        quickstart("down")
+        quickstart("down", folder=self.folder)
 
 
 def build_driver():

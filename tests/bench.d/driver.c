@@ -10,6 +10,8 @@
  *   driver burst  HOST PORT FILE 1                     every line at once, each on its own connection; how long to the last
  *   driver hold   HOST PORT FILE SECONDS               polls of FILE wait; prints "held N" when all do, then keeps still
  *
+ * PORT may be several, "A,B": connections take them in turns; with fanout the first is only for line 1.
+ *
  * FILE holds one request a line: METHOD SP TARGET SP TOKEN|- SP BODY|-; "%n" in target and body is a number never used
  * before. Connection i takes lines i, i+CONNECTIONS, …  The result is one JSON object on stdout.
  */
@@ -31,6 +33,7 @@
 #define BUCKETS 4096
 #define IN_BYTES 16384
 #define STALL_MS 60000
+#define MAX_PORTS 8
 
 typedef struct line_t {
     char *method, *target, *token, *body;
@@ -55,7 +58,8 @@ static line_t lines[MAX_LINES];
 static size_t nlines;
 static conn_t *conns;
 static int nconns, ep;
-static struct sockaddr_in addr;
+static struct sockaddr_in addrs[MAX_PORTS];
+static int naddrs, waker_apart;
 static unsigned long serial;
 static unsigned long bucket[BUCKETS];
 static unsigned long nok, nfail, nstatus[6];
@@ -127,12 +131,28 @@ static size_t expand(char *out, size_t cap, const char *in, unsigned long n)
     return len;
 }
 
+static const struct sockaddr_in *addr_of(const conn_t *c)
+{
+    int i = (int)(c - conns);
+    if (!waker_apart) return &addrs[i % naddrs];
+    return &addrs[i ? 1 + (i - 1) % (naddrs - 1) : 0];
+}
+
+static void read_ports(const char *host, const char *ports)
+{
+    for (; *ports && naddrs < MAX_PORTS; ports += strcspn(ports, ","), ports += *ports == ',', naddrs++) {
+        addrs[naddrs].sin_family = AF_INET;
+        addrs[naddrs].sin_port = htons((unsigned short)atoi(ports));
+        inet_pton(AF_INET, host, &addrs[naddrs].sin_addr);
+    }
+}
+
 static void conn_open(conn_t *c)
 {
     int one = 1;
     struct epoll_event ev = { .events = EPOLLIN, .data.ptr = c };
     c->fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&addr, sizeof addr)) die("connect");
+    if (c->fd < 0 || connect(c->fd, (const struct sockaddr *)addr_of(c), sizeof addrs[0])) die("connect");
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     fcntl(c->fd, F_SETFL, O_NONBLOCK);
     if (epoll_ctl(ep, EPOLL_CTL_ADD, c->fd, &ev)) die("epoll_ctl");
@@ -374,9 +394,8 @@ int main(int argc, char **argv)
 {
     if (argc < 6) { fputs("usage: driver load|open|fanout|burst|hold HOST PORT FILE …\n", stderr); return 2; }
     signal(SIGPIPE, SIG_IGN);
-    addr.sin_family = AF_INET;
-    addr.sin_port = htons((unsigned short)atoi(argv[3]));
-    inet_pton(AF_INET, argv[2], &addr.sin_addr);
+    read_ports(argv[2], argv[3]);
+    waker_apart = !strcmp(argv[1], "fanout") && naddrs > 1;
     ep = epoll_create1(0);
     read_lines(argv[4]);
     if (!strcmp(argv[1], "load") && argc > 6) { open_all(atoi(argv[5])); run_load(atof(argv[6])); }

@@ -28,7 +28,7 @@ static double load_ms(mx_store_t *store, apr_int64_t snap, int *pn, apr_pool_t *
 int main(int argc, char **argv)
 {
     MX_STMT(bench_snaps, "li", "select snap_nid from snapshot where room_nid = $1::int8 order by random() limit $2::int4");
-    double cold[READS_MAX], warm[READS_MAX];
+    double cold[READS_MAX], warm[READS_MAX], first = 0;
     mx_store_source_t *source;
     mx_store_t *store;
     mx_rows_t *rows;
@@ -44,6 +44,9 @@ int main(int argc, char **argv)
     if (mx_store_run(&rows, store, pool, &bench_snaps, (apr_int64_t)atoll(argv[2]), atoi(argv[3])) != APR_SUCCESS)
         return 1;
     count = mx_rows_count(rows) < READS_MAX ? mx_rows_count(rows) : READS_MAX;
+    /* the first one finds a new backend: catalogs to read, a statement to prepare, functions to compile */
+    if (count > 0)
+        first = load_ms(store, mx_row_int(rows, --count, 0), &n, p);
     for (i = 0; i < count; i++) {
         cold[i] = load_ms(store, mx_row_int(rows, i, 0), &n, p);
         warm[i] = load_ms(store, mx_row_int(rows, i, 0), &n, p);
@@ -52,7 +55,7 @@ int main(int argc, char **argv)
     qsort(cold, (size_t)count, sizeof(*cold), ascending);
     qsort(warm, (size_t)count, sizeof(*warm), ascending);
     printf("{\"reads\": %d, \"entries\": %d, \"cold_p50_ms\": %.2f, \"cold_max_ms\": %.2f,"
-           " \"warm_p50_ms\": %.2f, \"warm_max_ms\": %.2f}\n",
-           count, n, cold[count / 2], cold[count - 1], warm[count / 2], warm[count - 1]);
+           " \"first_ms\": %.2f, \"warm_p50_ms\": %.2f, \"warm_max_ms\": %.2f}\n",
+           count, n, cold[count / 2], cold[count - 1], first, warm[count / 2], warm[count - 1]);
     return 0;
 }

@@ -6,10 +6,11 @@ import json
 import sys
 import time
 
-from synapse import event_auth
-from synapse.api.room_versions import KNOWN_ROOM_VERSIONS
-from synapse.events import make_event_from_dict
-from synapse.state import v2
+sys.path.pop(0)                  # this folder, whose synapse.py would be taken for the package
+from synapse import event_auth  # noqa: E402
+from synapse.api.room_versions import KNOWN_ROOM_VERSIONS  # noqa: E402
+from synapse.events import make_event_from_dict  # noqa: E402
+from synapse.state import v2  # noqa: E402
 
 
 class Clock:

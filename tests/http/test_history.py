@@ -14,9 +14,11 @@ from history import Disturber, check, check_state, finish, start
 
 SECONDS = float(os.environ.get("MX_HISTORY_SECONDS", "30"))
 SEED = int(os.environ.get("MX_HISTORY_SEED") or time.time_ns() % 1_000_000)
-# A 503 meanwhile is an honest answer. AH00046: httpd tells its children to end by one byte each in a pipe, and after kill -9
-# among graceful restarts it can be one byte short: the child still reads the pipe, in service, and is killed by its parent.
-NOISE = ("MX02", "MX03", "MX05", "dbd:error", "exit signal Killed", "AH00052", "AH00288", "AH00046")
+# A 503 meanwhile is an honest answer. AH00046 seems to be httpd's own: its event MPM tells children to end by one byte each in a pipe that
+# all generations share, and after kill -9 among graceful restarts there can be a byte too few. The children caught so were in service,
+# the main thread in read() of that pipe; two backtraces showed ap_mpm_podx_check(). SIGTERM only interrupts that read.
+# AH00484: on a slow machine the old children of restarts hold all places for a moment.
+NOISE = ("MX02", "MX03", "MX05", "dbd:error", "exit signal Killed", "AH00052", "AH00288", "AH00046", "AH00484")
 
 
 def test_history_001_nothing_is_lost_whatever_falls(make_server):

@@ -2,7 +2,8 @@
 /* The clean-up of snapshots, alone and while a writer, a purge and other clean-ups are at work. */
 #include "homeserver.h"
 
-#include "store/state.h"
+#include "store/persist.h"
+#include "store/resolve.h"
 
 #include <string.h>
 
@@ -77,10 +78,12 @@ static void *APR_THREAD_FUNC collector(apr_thread_t *t, void *baton)
 {
     mx_store_t *own = baton;
     apr_pool_t *p;
-    int done, removed;
+    apr_int64_t room_nid;
+    int i, done, removed;
     apr_pool_create(&p, NULL);
-    while (!__atomic_load_n(&stop, __ATOMIC_ACQUIRE)) {
-        apr_status_t rv = mx_store_state_collect(&done, &removed, own, 1, STEP_ROWS, p);
+    for (i = 0; !__atomic_load_n(&stop, __ATOMIC_ACQUIRE); i++) {
+        apr_status_t rv = i % 2 ? mx_store_state_collect(&done, &removed, own, 1, STEP_ROWS, p)
+                                : mx_store_state_collect_next(&room_nid, &removed, own, STEP_ROWS, p);
         ck_assert(rv == APR_SUCCESS || rv == MX_STORE_RETRY || rv == MX_STORE_DUPLICATE);
         apr_pool_clear(p);
     }
@@ -175,6 +178,90 @@ START_TEST(a_remembered_state_that_is_gone_is_refused)
 }
 END_TEST
 
+/** A message in room 1 whose sender remembers another state than the room's. */
+static apr_status_t store_on(apr_int64_t before, const char *id)
+{
+    mx_persist_event_t ev = { .id = mx_slice_str(id), .pdu = mx_slice_str("{}"), .sender_nid = 1, .type_nid = 1, .depth = 1,
+                              .before = before };
+    mx_ref_t head = -1;
+    mx_persist_batch_t batch = { .room_nid = 1, .ver = database_number("select ver from room"), .events = &ev, .nevents = 1, .heads = &head,
+                                 .head_ids = &ev.id, .nheads = 1, .depth = 1, .snap = database_number("select snap_nid from room") };
+    mx_persist_result_t *result;
+    apr_status_t rv = mx_store_persist_batch(&result, store, &batch, pool);
+    ck_assert(rv != APR_SUCCESS || result->status == MX_PERSIST_STORED);
+    return rv;
+}
+
+static void collect_until_step(int step)
+{
+    int done = 0, removed;
+    while (database_number("select coalesce((select step from snapshot_sweep), -1)") != step && !done)
+        ck_assert_int_eq(mx_store_state_collect(&done, &removed, store, 1, 1, pool), APR_SUCCESS);
+    ck_assert(!done);
+}
+
+/** Two states, of which nothing names the first; its snapshot. */
+static apr_int64_t setup_forgotten_state(void)
+{
+    unsigned char hash_key[MX_STATE_HASH_KEY_BYTES];
+    mx_conn_t *conn;
+    apr_int64_t old;
+    model_t m;
+    setup_room(hash_key);
+    memset(&m, 0, sizeof(m));
+    ck_assert_int_eq(mx_store_borrow(&conn, store, pool), APR_SUCCESS);
+    write_event(conn, &m, 0, 11, hash_key, pool);
+    old = m.snap_nid;
+    write_event(conn, &m, 1, 0, hash_key, pool);
+    write_event(conn, &m, 0, 12, hash_key, pool);
+    mx_store_return(conn);
+    database_sql("delete from event");
+    return old;
+}
+
+START_TEST(a_batch_that_names_a_state_keeps_it)
+{
+    apr_int64_t old = setup_forgotten_state();
+    collect_until_step(1);
+    ck_assert_int_eq(store_on(old, "$a"), APR_SUCCESS);
+    collect_all(store, 1, pool);
+    ck_assert_int_eq(database_number(COUNT_MISSING), 0);
+    ck_assert_int_eq(database_number(apr_psprintf(pool, "select count(*) from snapshot where snap_nid = %d", (int)old)), 1);
+}
+END_TEST
+
+START_TEST(a_batch_that_names_a_state_that_is_going_is_refused)
+{
+    apr_int64_t old = setup_forgotten_state();
+    collect_until_step(3);
+    ck_assert_int_eq(store_on(old, "$a"), MX_STORE_RETRY);
+    ck_assert_int_eq(database_number("select count(*) from event"), 0);
+    ck_assert_int_eq(store_on(database_number("select snap_nid from room"), "$a"), APR_SUCCESS);
+    collect_all(store, 1, pool);
+    ck_assert_int_eq(store_on(old, "$b"), MX_STORE_RETRY);
+    ck_assert_int_eq(database_number(COUNT_MISSING), 0);
+}
+END_TEST
+
+START_TEST(a_resolution_is_remembered_only_as_long_as_its_state)
+{
+    apr_int64_t old = setup_forgotten_state(), inputs[2] = { 1000, 2000 }, snap, room_nid = 1;
+    int whole = 0, removed;
+    ck_assert_int_eq(mx_store_resolve_remember(store, 1, inputs, 2, old, pool), APR_SUCCESS);
+    ck_assert_int_eq(mx_store_resolve_recall(&snap, store, 1, inputs, 2, pool), APR_SUCCESS);
+    collect_until_step(2);
+    ck_assert_int_eq(mx_store_resolve_is_whole(&whole, store, 1, old, pool), APR_SUCCESS);
+    ck_assert(whole);
+    collect_until_step(3);
+    ck_assert_int_eq(mx_store_resolve_is_whole(&whole, store, 1, old, pool), APR_SUCCESS);
+    ck_assert(!whole);
+    while (room_nid)
+        ck_assert_int_eq(mx_store_state_collect_next(&room_nid, &removed, store, 100, pool), APR_SUCCESS);
+    ck_assert_int_eq(mx_store_resolve_recall(&snap, store, 1, inputs, 2, pool), MX_STORE_NONE);
+    ck_assert_int_eq(database_number("select count(*) from stres_memo"), 0);
+}
+END_TEST
+
 START_TEST(nothing_a_writer_uses_is_lost_while_events_are_purged)
 {
     unsigned char hash_key[MX_STATE_HASH_KEY_BYTES];
@@ -216,4 +303,6 @@ START_TEST(nothing_a_writer_uses_is_lost_while_events_are_purged)
 END_TEST
 
 DATABASE_MAIN("state_gc", what_is_named_stays_and_nothing_else, a_remembered_state_that_is_gone_is_refused,
+              a_batch_that_names_a_state_keeps_it, a_batch_that_names_a_state_that_is_going_is_refused,
+              a_resolution_is_remembered_only_as_long_as_its_state,
               nothing_a_writer_uses_is_lost_while_events_are_purged)

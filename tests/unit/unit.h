@@ -22,10 +22,12 @@ static void unit_teardown(void)
     apr_pool_destroy(pool);
 }
 
+/** MX_TEST_ONLY: a part of a test's name; only such are run. */
 static inline int unit_run(const char *name, const TTest *const *tests, int ntests)
 {
     Suite *suite = suite_create(name);
     TCase *tcase = tcase_create(name);
+    const char *only = getenv("MX_TEST_ONLY");
     SRunner *runner;
     int i, failed;
     apr_initialize();
@@ -34,8 +36,10 @@ static inline int unit_run(const char *name, const TTest *const *tests, int ntes
         return EXIT_FAILURE;
     tcase_add_checked_fixture(tcase, unit_setup, unit_teardown);
     tcase_set_timeout(tcase, 60);
-    for (i = 0; i < ntests; i++)
-        tcase_add_test(tcase, tests[i]);
+    for (i = 0; i < ntests; i++) {
+        if (!only || strstr(tests[i]->name, only))
+            tcase_add_test(tcase, tests[i]);
+    }
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

@@ -292,9 +292,6 @@ static void set_heads(building_t *u)
         heads[n] = u->heads[i];
         ids[n++] = u->head_ids[i];
     }
-    /* All heads have one state, so the oldest can go without changing any: local events name those that stay. */
-    if (n > MX_EVENT_MAX_PREV)
-        n = MX_EVENT_MAX_PREV;
     u->heads = heads;
     u->head_ids = ids;
     u->nheads = n;

@@ -4,6 +4,7 @@
  * an order in which each comes after what it stands on, and stored: chains as batches (accept_batch.c), what needs more one by one.
  */
 #include "room/accept_pdus_private.h"
+#include "room/heads.h"
 
 #include "store/event_id.h"
 
@@ -148,7 +149,7 @@ static const mx_error_t *accept_line(mx_server_t *server, const char *room_id, m
         err = accept_some(server, room_id, line + from, n - from < MX_ROOM_BATCH_MAX ? n - from : MX_ROOM_BATCH_MAX, pool);
         mx_room_send_leave(place);
     }
-    return err;
+    return err ? err : mx_room_heads_bound(server, room_id, MX_ROOM_HEADS_MAX, pool);
 }
 
 /** The second one of an id has become what the first one did, unless that has made it known. */

@@ -106,10 +106,16 @@ static const mx_error_t *merge_once(int *pmerged, int *pagain, merging_t *m)
     mx_room_pdu_t out;
     mx_event_t *event;
     const mx_error_t *err = name_heads(m);
-    apr_status_t rv = err ? APR_SUCCESS : mx_store_member_local_joined(&senders, &n, m->server->store, m->room->nid, SENDERS_MAX, m->pool);
+    apr_status_t rv = APR_SUCCESS;
+    if (!err)
+        rv = mx_store_member_local_joined(&senders, &n, m->server->store, m->room->nid, SENDERS_MAX, m->pool);
     if (rv != APR_SUCCESS)
         err = mx_server_store_error(rv, "reading the local members of a room", m->pool);
     *pmerged = *pagain = 0;
+    if (err && err->rv == MX_STORE_RETRY) {      /* a state that was read is gone by now */
+        *pagain = 1;
+        return NULL;
+    }
     for (i = 0; !err && !may && i < n; i++)
         err = may_send(&may, m, senders[i]);
     if (err || !may)
@@ -147,12 +153,12 @@ const mx_error_t *mx_room_heads_merge(int *pleft, mx_server_t *server, const cha
     return err;
 }
 
-const mx_error_t *mx_room_heads_name_all(mx_server_t *server, const char *room_id, apr_pool_t *pool)
+const mx_error_t *mx_room_heads_bound(mx_server_t *server, const char *room_id, int most, apr_pool_t *pool)
 {
     mx_room_t *room;
     int left;
     const mx_error_t *err = mx_room_cache_get_any(&room, server, room_id, pool);
-    if (err || room->priv->nheads <= MX_EVENT_MAX_PREV)
+    if (err || room->priv->nheads <= most)
         return err;
-    return mx_room_heads_merge(&left, server, room_id, MX_EVENT_MAX_PREV, pool);
+    return mx_room_heads_merge(&left, server, room_id, most, pool);
 }

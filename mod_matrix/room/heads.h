@@ -5,7 +5,8 @@
 
 #include "room/room.h"
 
-#define MX_ROOM_HEADS_MANY 10        /* more are brought together by a runner */
+#define MX_ROOM_HEADS_MANY 10        /* more are brought together by a runner … */
+#define MX_ROOM_HEADS_MAX 50         /* … and more than these by whoever has brought the last one */
 
 /** Ids of rooms with local members and more than MX_ROOM_HEADS_MANY heads, at most `max`: for a runner. Reads all rooms. */
 const mx_error_t *mx_room_heads_wanting(const char ***pids, int *pn, mx_server_t *server, int max, apr_pool_t *pool);

@@ -136,8 +136,11 @@ apr_status_t mx_room_resolve_init(struct mx_room_state_t *state, mx_server_t *se
 
 /* ---- heads (room/heads.c) ---- */
 
-/** Sees to it that a local event can name all heads, so that the state it stands on is the room's. For whoever is in no queue. */
-const mx_error_t *mx_room_heads_name_all(mx_server_t *server, const char *room_id, apr_pool_t *pool);
+/**
+ * mx_room_heads_merge() if there are more than `most`. With MX_EVENT_MAX_PREV a local event can name all, so that the state which it
+ * stands on is the room's. For whoever is in no queue.
+ */
+const mx_error_t *mx_room_heads_bound(mx_server_t *server, const char *room_id, int most, apr_pool_t *pool);
 
 /* ---- the combiner (room/send.c) ---- */
 

@@ -438,7 +438,7 @@ const mx_error_t *mx_room_send(const char **event_ids, mx_server_t *server, cons
     int i, moved = 0;
     if (strlen(room_id) > MX_EVENT_FIELD_MAX_BYTES)
         return mx_error_make(pool, MX_E_NOT_FOUND, "There is no such room.");
-    err = mx_room_heads_name_all(server, room_id, pool);
+    err = mx_room_heads_bound(server, room_id, MX_EVENT_MAX_PREV, pool);
     if (err)
         return err;
     if (n == 1 && mx_room_accept_is_plain(drafts))

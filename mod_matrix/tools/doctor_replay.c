@@ -36,6 +36,7 @@ typedef struct part_t {
 
 typedef struct replay_t {
     mx_doctor_room_t *room;
+    apr_hash_t *behind;              /* nid of a rejected or soft-failed event: hidden_t */
     mx_nid_map_t unfollowed;         /* nids of events that may be heads; the value is the depth + 1 */
     apr_hash_t *unseen;              /* ids of previous events that were not there when they were followed */
     mx_nid_map_t wrong;              /* nid of an event: mx_doctor_state_t after it, which is not what is stored */
@@ -403,20 +404,67 @@ static int comes_from_outside(const replay_t *r, int i)
     return 1;
 }
 
-/** Which events nobody follows. A soft-failed or rejected event is no head, and takes none away. */
+#define BEHIND_MAX 200                /* as in room/accept_fork.c: so far back heads are looked for */
+
+/** What a rejected or soft-failed event follows. */
+typedef struct hidden_t {
+    int n;
+    apr_int64_t nids[MX_EVENT_MAX_PREV];
+    int hidden[MX_EVENT_MAX_PREV];    /* 1: that is such an event, too */
+} hidden_t;
+
+static void remember_hidden(replay_t *r, const mx_event_row_t *row, const mx_event_t *event)
+{
+    hidden_t *h;
+    apr_int64_t *nid;
+    int k;
+    if (row->flags & MX_EVENT_FLAG_OUTLIER || !event)
+        return;
+    h = apr_pcalloc(r->room->pool, sizeof(*h));
+    for (k = 0; k < event->nprev; k++) {
+        const node_t *prev = apr_hash_get(r->part.nodes, event->prev_events[k], APR_HASH_KEY_STRING);
+        if (!prev || prev->nid >= row->nid)
+            continue;
+        h->nids[h->n] = prev->nid;
+        h->hidden[h->n++] = (prev->flags & HIDDEN) != 0;
+    }
+    nid = apr_pmemdup(r->room->pool, &row->nid, sizeof(row->nid));
+    apr_hash_set(r->behind, nid, sizeof(*nid), h);
+}
+
+/** The heads that were followed by hidden events only, once an accepted one follows those. */
+static void follow_hidden(replay_t *r, apr_int64_t nid, int left)
+{
+    const hidden_t *h = apr_hash_get(r->behind, &nid, sizeof(nid));
+    int k;
+    if (h)
+        apr_hash_set(r->behind, &nid, sizeof(nid), NULL);      /* once is enough */
+    for (k = 0; h && k < h->n && left > 0; k++) {
+        mx_nid_map_remove(&r->unfollowed, h->nids[k]);
+        if (h->hidden[k])
+            follow_hidden(r, h->nids[k], left - 1);
+    }
+}
+
+/** Which events nobody follows. A soft-failed or rejected event is no head; what is behind it goes with what follows it. */
 static void follow(replay_t *r, int i)
 {
     const mx_event_t *event = r->part.events[i];
     const mx_event_row_t *row = &r->part.rows[i].event;
     int k;
-    if (row->flags & HIDDEN)
+    if (row->flags & HIDDEN) {
+        remember_hidden(r, row, event);
         return;
+    }
     if (comes_from_outside(r, i))
         mx_nid_map_free(&r->unfollowed);
     for (k = 0; event && k < event->nprev; k++) {
         const node_t *prev = apr_hash_get(r->part.nodes, event->prev_events[k], APR_HASH_KEY_STRING);
-        if (prev && prev->nid < row->nid)
+        if (prev && prev->nid < row->nid) {
             mx_nid_map_remove(&r->unfollowed, prev->nid);
+            if (prev->flags & HIDDEN)
+                follow_hidden(r, prev->nid, BEHIND_MAX);
+        }
         else
             apr_hash_set(r->unseen, apr_pstrdup(r->room->pool, event->prev_events[k]), APR_HASH_KEY_STRING, event);
     }
@@ -539,6 +587,7 @@ apr_status_t mx_doctor_replay_run(mx_doctor_end_t *out, mx_doctor_room_t *room)
     apr_status_t rv = mx_store_doctor_event_nids(&nids, &n, room->d->store, room->row->nid, room->pool);
     r->room = room;
     r->unseen = apr_hash_make(room->pool);
+    r->behind = apr_hash_make(room->pool);
     apr_pool_cleanup_register(room->pool, r, free_maps, apr_pool_cleanup_null);
     for (at = 0; rv == APR_SUCCESS && at < n; at += EVENTS_A_PART) {
         rv = read_part(r, nids + at, n - at < EVENTS_A_PART ? n - at : EVENTS_A_PART);

@@ -5,6 +5,7 @@
 #include "room/accept.h"
 #include "room/heads.h"
 #include "room/resolve_private.h"
+#include "tools/doctor.h"
 
 #define MANY 200
 
@@ -42,6 +43,32 @@ static const char *receive_all(mx_event_t **events, int n)
     return same ? names[outs[0].outcome] : all;
 }
 
+static void know_key(mx_doctor_t *doctor, const char *name, const mx_signing_key_t *signing)
+{
+    mx_doctor_key_t *key = apr_array_push(doctor->keys);
+    key->server = name;
+    key->key_id = signing->key_id;
+    memcpy(key->public_key, signing->key.public, sizeof(key->public_key));
+}
+
+/** The mirrors are right, and matrix-doctor, which makes everything anew from the events, finds nothing. */
+static void check_room(void)
+{
+    mx_doctor_t doctor = { .pool = pool, .store = database_store(pool), .server_name = "h" };
+    mx_doctor_report_t *report = NULL;
+    int i;
+    doctor.keys = apr_array_make(pool, 2, sizeof(mx_doctor_key_t));
+    know_key(&doctor, "h", &server->key);
+    know_key(&doctor, "far", &far_key);
+    ck_assert_int_eq(mx_doctor_room_examine(&report, &doctor, room_now()->nid, pool), APR_SUCCESS);
+    for (i = 0; i < report->findings->nelts; i++) {
+        const mx_doctor_finding_t *f = &APR_ARRAY_IDX(report->findings, i, mx_doctor_finding_t);
+        ck_abort_msg("%s %s", f->event_id ? f->event_id : "", f->words);
+    }
+    if (database_number("select count(*) from room") == 1)
+        check_mirrors();
+}
+
 static long count(const char *what)
 {
     return database_number(apr_pstrcat(pool, "select ", what, NULL));
@@ -68,7 +95,7 @@ START_TEST(a_chain_is_one_transaction_in_every_version)
         ck_assert_str_eq(head(0), chain[MX_ROOM_BATCH_MAX - 1]->event_id);
         homeserver_send(server, room_id, "@creator:h", "m.room.message", NULL, "{}");
         ck_assert_int_eq(room_now()->priv->nheads, 1);
-        check_mirrors();
+        check_room();
     }
 }
 END_TEST
@@ -142,28 +169,32 @@ START_TEST(a_bad_one_harms_no_other)
     /* the head before the rejected one is behind it */
     ck_assert_int_eq(room_now()->priv->nheads, 1);
     ck_assert_str_eq(head(0), events[5]->event_id);
-    check_mirrors();
+    check_room();
 }
 END_TEST
 
 /* The head that a soft-failed event followed is no head any more, once an accepted event follows that. */
 START_TEST(what_follows_a_soft_failed_event_leaves_no_head_behind)
 {
-    const char *joined, *ban;
-    mx_event_t *events[2];
+    const char *base, *ban;
+    mx_event_t *late[2], *both;
     by_itself("11");
-    joined = head(0);
-    far_joins("@v:far");
-    events[0] = make(&(wish_t){ .sender = "@u:far", .type = "m.room.message", .content = "{\"body\":\"late\"}", .prev = { joined } });
+    base = far_joins("@v:far");
+    /* the auth events of @u:far, while it is in the room */
+    late[1] = make(&(wish_t){ .sender = "@u:far", .type = "m.room.message", .content = "{}", .prev = { base } });
     ban = homeserver_send(server, room_id, "@creator:h", "m.room.member", "@u:far", "{\"membership\":\"ban\"}");
-    events[0] = make(&(wish_t){ .sender = "@u:far", .type = "m.room.message", .content = "{\"body\":\"late\"}", .prev = { joined },
-                                .auth = { events[0]->auth_events[0], events[0]->auth_events[1], events[0]->auth_events[2] } });
-    expect("soft-failed", receive_all(events, 1));
-    events[1] = make(&(wish_t){ .sender = "@v:far", .type = "m.room.message", .content = "{\"body\":\"on both\"}",
-                                .prev = { events[0]->event_id, ban } });
-    expect("stored", receive_all(events + 1, 1));
+    late[0] = make(&(wish_t){ .sender = "@v:far", .type = "m.room.message", .content = "{}", .prev = { base } });
+    expect("stored", receive_all(late, 1));
+    ck_assert_int_eq(room_now()->priv->nheads, 2);
+    late[1] = make(&(wish_t){ .sender = "@u:far", .type = "m.room.message", .content = "{}", .prev = { late[0]->event_id },
+                              .auth = { late[1]->auth_events[0], late[1]->auth_events[1], late[1]->auth_events[2] } });
+    expect("soft-failed", receive_all(late + 1, 1));
+    ck_assert_int_eq(room_now()->priv->nheads, 2);
+    both = make(&(wish_t){ .sender = "@v:far", .type = "m.room.message", .content = "{\"on\":\"both\"}",
+                           .prev = { late[1]->event_id, ban } });
+    expect("stored", receive_all(&both, 1));
     ck_assert_int_eq(room_now()->priv->nheads, 1);
-    check_mirrors();
+    check_room();
 }
 END_TEST
 
@@ -187,7 +218,7 @@ START_TEST(forks_of_one_batch_are_heads_until_something_follows_both)
                                 .prev = { events[1]->event_id, events[3]->event_id } });
     expect("stored", receive_all(events + 4, 1));
     ck_assert_int_eq(room_now()->priv->nheads, 1);
-    check_mirrors();
+    check_room();
 }
 END_TEST
 
@@ -215,7 +246,7 @@ START_TEST(forks_of_state_in_one_batch_resolve_as_they_do_one_by_one)
         for (i = 0; !together && i < 4; i++)
             expect("stored", receive_all(events + i, 1));
         ck_assert_int_eq(room_now()->priv->nheads, 2);
-        check_mirrors();
+        check_room();
         ck_assert_ptr_null(mx_room_state_get(&topic, server, room_now(), "m.room.topic", "", pool));
         winner[together] = mx_json_get_str(mx_event_content(topic), "topic");
     }
@@ -247,11 +278,11 @@ START_TEST(state_and_what_it_allows_come_in_one_batch)
     ck_assert_ptr_null(mx_room_state_get(&found, server, room_now(), "m.room.topic", "", pool));
     ck_assert_ptr_nonnull(found);
     ck_assert_str_eq(found->event_id, events[2]->event_id);
-    check_mirrors();
+    check_room();
     /* another child reads what this one has published without reading */
     server = homeserver_child(NULL, pool);
     ck_assert_int_eq(membership("@v:far"), MX_MEMBERSHIP_JOIN);
-    check_mirrors();
+    check_room();
 }
 END_TEST
 
@@ -291,7 +322,7 @@ START_TEST(our_own_events_that_come_back_are_ours)
 }
 END_TEST
 
-START_TEST(heads_of_one_state_are_bounded)
+START_TEST(heads_are_bounded)
 {
     const char *base;
     apr_int64_t snap;
@@ -302,8 +333,11 @@ START_TEST(heads_of_one_state_are_bounded)
         chain[i] = make(&(wish_t){ .sender = "@u:far", .type = "m.room.message", .content = apr_psprintf(pool, "{\"n\":%d}", i),
                                    .prev = { base } });
     snap = room_now()->snap_nid;
-    expect("stored", receive_all(chain, 60));
-    ck_assert_int_eq(room_now()->priv->nheads, MX_EVENT_MAX_PREV);
+    expect("stored", receive_all(chain, MX_ROOM_HEADS_MAX));
+    ck_assert_int_eq(room_now()->priv->nheads, MX_ROOM_HEADS_MAX);
+    expect("stored", receive_all(chain + MX_ROOM_HEADS_MAX, 60 - MX_ROOM_HEADS_MAX));
+    check_room();
+    ck_assert_int_eq(room_now()->priv->nheads, 41);        /* a dummy event follows 20 */
     ck_assert_int_eq(room_now()->snap_nid, snap);
     homeserver_send(server, room_id, "@creator:h", "m.room.message", NULL, "{}");
     ck_assert_int_eq(room_now()->priv->nheads, 1);
@@ -367,7 +401,7 @@ START_TEST(with_many_heads_a_local_event_stands_on_what_it_names)
         check_stands_on_what_it_names(sent);
         ck_assert_int_eq(count("count(*) from cur_state c join skey k using (skey_nid) join ev_type t using (type_nid)"
                                " where t.type = 'org.example.state'"), 25);
-        check_mirrors();
+        check_room();
         /* the dummy too */
         ck_assert_int_eq(count("count(*) from event e join ev_type t using (type_nid) where t.type = 'org.matrix.dummy_event'"
                                " and flags = 16"), 1);
@@ -390,7 +424,7 @@ START_TEST(a_runner_brings_heads_together_if_a_member_may)
     ck_assert_str_eq(ids[0], room_id);
     ck_assert_ptr_null(mx_room_heads_merge(&left, server, room_id, MX_ROOM_HEADS_MANY, pool));
     ck_assert_int_eq(left, 1);
-    check_mirrors();
+    check_room();
     message = head(0);
     check_stands_on_what_it_names(message);
     /* nobody of ours may */
@@ -473,7 +507,7 @@ START_TEST(batches_and_local_writers_of_two_children_lose_nothing)
     ck_assert_int_eq(count("count(*) from event"), events + MANY + 2 * TOGETHER);
     homeserver_send(server, room_id, "@creator:h", "m.room.message", NULL, "{}");
     ck_assert_int_eq(room_now()->priv->nheads, 1);
-    check_mirrors();
+    check_room();
     ck_assert_int_eq(count("count(*) from cur_state c join skey k using (skey_nid) join ev_type t using (type_nid)"
                            " where t.type = 'org.example.state'"), 2 * TOGETHER / 5);
 }
@@ -520,6 +554,6 @@ DATABASE_MAIN("accept_batch", a_chain_is_one_transaction_in_every_version, a_cha
               what_follows_a_soft_failed_event_leaves_no_head_behind, forks_of_one_batch_are_heads_until_something_follows_both,
               forks_of_state_in_one_batch_resolve_as_they_do_one_by_one, state_and_what_it_allows_come_in_one_batch,
               a_redaction_and_its_target_come_in_one_batch_either_way_round, our_own_events_that_come_back_are_ours,
-              heads_of_one_state_are_bounded, a_redacted_auth_event_is_not_remembered_as_it_was,
+              heads_are_bounded, a_redacted_auth_event_is_not_remembered_as_it_was,
               with_many_heads_a_local_event_stands_on_what_it_names, a_runner_brings_heads_together_if_a_member_may,
               batches_and_local_writers_of_two_children_lose_nothing, batches_of_fifty_are_quick)

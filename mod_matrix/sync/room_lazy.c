@@ -117,8 +117,10 @@ const mx_error_t *mx_sync_room_lazy_add(apr_array_header_t *members, mx_sync_ful
     for (i = 0; !err && i < lazy.wanted->nelts; i++) {
         const wanted_t *wanted = &APR_ARRAY_IDX(lazy.wanted, i, wanted_t);
         hit_key_t key = { full->ask->use_state_after ? wanted->part->snap_end : wanted->part->snap_start, wanted->skey_nid };
-        const apr_int64_t *nid = apr_hash_get(hits, &key, sizeof(key));
+        const apr_int64_t *nid = NULL;
 
+        if (!wanted->part->later || !apr_hash_get(wanted->part->later, &wanted->skey_nid, sizeof(wanted->skey_nid)))
+            nid = apr_hash_get(hits, &key, sizeof(key));    /* else it is told already as what it is now */
         if (nid) {
             APR_ARRAY_PUSH(members, apr_int64_t) = *nid;
             APR_ARRAY_PUSH(wanted->part->state, apr_int64_t) = *nid;

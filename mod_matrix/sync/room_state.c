@@ -36,47 +36,71 @@ static const mx_error_t *snaps_at(mx_sync_full_t *full, apr_int64_t position, in
 const mx_error_t *mx_sync_room_state_snaps(mx_sync_full_t *full)
 {
     const mx_error_t *err = snaps_at(full, full->upto, 1);
-    int i;
 
-    if (!err && !mx_sync_is_initial(full)) err = snaps_at(full, full->ask->since, 0);
-    for (i = 0; !err && i < full->nparts; i++) {
-        mx_sync_part_t *part = &full->parts[i];
-
-        part->snap_start = part->n ? part->rows[0].snap_nid : part->snap_end;
-    }
-    return err;
+    return err || mx_sync_is_initial(full) ? err : snaps_at(full, full->ask->since, 0);
 }
 
-/* Each event of the timeline stands on the state that the one before it left: no change is missing. */
+/* Nothing changed between the timeline's start and its end but what it tells. */
 static int is_unbroken(const mx_sync_part_t *part)
 {
-    apr_int64_t snap = part->snap_start;
-    int i;
-
-    if (part->gappy) return snap == part->snap_end && part->n == 0;
-    for (i = 0; i < part->n; i++) {
-        if (part->rows[i].snap_nid != snap) return 0;
-        if (part->rows[i].skey_nid) snap = part->rows[i].snap_after;
-    }
-    return snap == part->snap_end;
+    return part->gappy ? part->snap_start == part->snap_end && part->n == 0 : mx_sync_part_is_linked(part);
 }
 
 /* ---- which events ---- */
 
+/* `later` says more than the state at the timeline's start. */
 static void add_items(mx_sync_part_t *part, const mx_state_list_t *list)
 {
     int i;
 
-    for (i = 0; i < list->n; i++)
-        if (list->items[i].nid) APR_ARRAY_PUSH(part->state, apr_int64_t) = list->items[i].nid;
+    for (i = 0; i < list->n; i++) {
+        const mx_state_item_t *item = &list->items[i];
+
+        if (item->nid && !(part->later && apr_hash_get(part->later, &item->skey_nid, sizeof(item->skey_nid))))
+            APR_ARRAY_PUSH(part->state, apr_int64_t) = item->nid;
+    }
 }
 
-/* What has to be asked of the snapshots: whole states, and differences. */
+static int by_value(const void *a, const void *b)
+{
+    const apr_int64_t *x = a, *y = b;
+
+    return *x < *y ? -1 : *x > *y;
+}
+
+/* Numbers of the timeline's events, sorted: its own order is another. */
+static apr_int64_t *timeline_nids(const mx_sync_part_t *part, apr_pool_t *pool)
+{
+    apr_int64_t *nids = apr_palloc(pool, sizeof(*nids) * (apr_size_t)(part->n + 1));
+    int i;
+
+    for (i = 0; i < part->n; i++) nids[i] = part->rows[i].nid;
+    if (part->n > 1) qsort(nids, (apr_size_t)part->n, sizeof(*nids), by_value);
+    return nids;
+}
+
+/* Changes that were made while the timeline went on, and that it does not tell: also what is no more, about which nothing can be told. */
+static void add_later(mx_sync_part_t *part, const mx_state_list_t *list, apr_pool_t *pool)
+{
+    const apr_int64_t *told = timeline_nids(part, pool);
+    int i;
+
+    if (!part->later) part->later = apr_hash_make(pool);
+    for (i = 0; i < list->n; i++) {
+        const mx_state_item_t *item = &list->items[i];
+
+        if (part->n && bsearch(&item->nid, told, (apr_size_t)part->n, sizeof(*told), by_value)) continue;
+        apr_hash_set(part->later, &item->skey_nid, sizeof(item->skey_nid), &item->nid);
+        if (item->nid) APR_ARRAY_PUSH(part->state, apr_int64_t) = item->nid;
+    }
+}
+
+/* What has to be asked of the snapshots: whole states, and differences; first those up to a timeline's start, then those since. */
 typedef struct plan_t {
     apr_int64_t *snaps, *from, *to;
     mx_sync_part_t **whole_of, **diff_of;
     mx_state_list_t *wholes, *diffs;
-    int nwhole, ndiff;
+    int nwhole, ndiff, nbefore;
 } plan_t;
 
 static void plan_diff(plan_t *plan, mx_sync_part_t *part, apr_int64_t from, apr_int64_t to)
@@ -87,7 +111,7 @@ static void plan_diff(plan_t *plan, mx_sync_part_t *part, apr_int64_t from, apr_
     plan->to[plan->ndiff++] = to;
 }
 
-static void plan_part(plan_t *plan, const mx_sync_full_t *full, mx_sync_part_t *part)
+static void plan_before(plan_t *plan, const mx_sync_full_t *full, mx_sync_part_t *part)
 {
     apr_int64_t base = full->ask->use_state_after ? part->snap_end : part->snap_start;
 
@@ -95,7 +119,6 @@ static void plan_part(plan_t *plan, const mx_sync_full_t *full, mx_sync_part_t *
         plan->whole_of[plan->nwhole] = part;
         plan->snaps[plan->nwhole++] = base;
     } else plan_diff(plan, part, part->snap_since, base);
-    if (!full->ask->use_state_after && !is_unbroken(part)) plan_diff(plan, part, part->snap_start, part->snap_end);
 }
 
 static plan_t make_plan(mx_sync_full_t *full)
@@ -114,7 +137,13 @@ static plan_t make_plan(mx_sync_full_t *full)
     for (i = 0; i < full->nparts; i++) {
         full->parts[i].state = apr_array_make(full->pool, 4, sizeof(apr_int64_t));
         full->parts[i].state_rows = apr_array_make(full->pool, 4, sizeof(const mx_event_row_t *));
-        if (mx_sync_part_has_state(&full->parts[i])) plan_part(&plan, full, &full->parts[i]);
+        if (mx_sync_part_has_state(&full->parts[i])) plan_before(&plan, full, &full->parts[i]);
+    }
+    plan.nbefore = plan.ndiff;
+    for (i = 0; !full->ask->use_state_after && i < full->nparts; i++) {
+        mx_sync_part_t *part = &full->parts[i];
+
+        if (mx_sync_part_has_state(part) && !is_unbroken(part)) plan_diff(&plan, part, part->snap_start, part->snap_end);
     }
     return plan;
 }
@@ -127,52 +156,40 @@ static const mx_error_t *run_plan(plan_t *plan, mx_sync_full_t *full)
 
     if (rv == APR_SUCCESS) rv = mx_store_state_diff_many(plan->diffs, store, plan->from, plan->to, plan->ndiff, full->pool);
     if (rv != APR_SUCCESS) return mx_server_store_error(rv, "read the rooms' states", full->pool);
+    for (i = plan->nbefore; i < plan->ndiff; i++) add_later(plan->diff_of[i], &plan->diffs[i], full->pool);
     for (i = 0; i < plan->nwhole; i++) add_items(plan->whole_of[i], &plan->wholes[i]);
-    for (i = 0; i < plan->ndiff; i++) add_items(plan->diff_of[i], &plan->diffs[i]);
+    for (i = 0; i < plan->nbefore; i++) add_items(plan->diff_of[i], &plan->diffs[i]);
     return NULL;
 }
 
 /* ---- their rows ---- */
 
-static int by_nid(const void *a, const void *b)
-{
-    const apr_int64_t *x = a, *y = b;
-
-    return *x < *y ? -1 : *x > *y;
-}
-
 /* Sorts, and drops doubles and what the timeline tells anyway. */
 static void tidy(mx_sync_full_t *full, mx_sync_part_t *part)
 {
+    const apr_int64_t *told = timeline_nids(part, full->pool);
     apr_int64_t *nids = (apr_int64_t *)part->state->elts;
     int i, k = 0, kept = 0;
 
-    qsort(nids, (apr_size_t)part->state->nelts, sizeof(*nids), by_nid);
+    qsort(nids, (apr_size_t)part->state->nelts, sizeof(*nids), by_value);
     for (i = 0; i < part->state->nelts; i++) {
         if (kept && nids[kept - 1] == nids[i]) continue;
-        while (k < part->n && part->rows[k].nid < nids[i]) k++;
-        if (!full->ask->use_state_after && k < part->n && part->rows[k].nid == nids[i]) continue;
+        while (k < part->n && told[k] < nids[i]) k++;
+        if (!full->ask->use_state_after && k < part->n && told[k] == nids[i]) continue;
         nids[kept++] = nids[i];
     }
     part->state->nelts = kept;
 }
 
-/* Keeps the latest of each (type, state_key): a change that is missing from the timeline supersedes what it began with. */
 static const mx_error_t *take_rows(mx_sync_full_t *full, mx_sync_part_t *part, apr_hash_t *rows)
 {
-    apr_hash_t *latest = apr_hash_make(full->pool);
     const mx_error_t *err = NULL;
     int i, yes;
 
-    for (i = 0; i < part->state->nelts; i++) {
-        const mx_event_row_t *row = apr_hash_get(rows, &APR_ARRAY_IDX(part->state, i, apr_int64_t), sizeof(apr_int64_t));
-
-        if (row) apr_hash_set(latest, &row->skey_nid, sizeof(row->skey_nid), row);
-    }
     for (i = 0; !err && i < part->state->nelts; i++) {
         const mx_event_row_t *row = apr_hash_get(rows, &APR_ARRAY_IDX(part->state, i, apr_int64_t), sizeof(apr_int64_t));
 
-        if (!row || apr_hash_get(latest, &row->skey_nid, sizeof(row->skey_nid)) != row) continue;
+        if (!row) continue;
         err = mx_room_page_allows(&yes, full->server, &full->filter->state, part->member->room_id, row, full->pool);
         if (!err && yes) APR_ARRAY_PUSH(part->state_rows, const mx_event_row_t *) = row;
     }

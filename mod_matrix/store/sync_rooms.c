@@ -20,17 +20,16 @@ MX_STMT(sync_quiet, "llli",
         " and not exists " MOVED("typing_room", "stream")
         " and not exists (select from account_data a where a.user_nid = $1::int8 and a.stream > $2::int8 and a.stream <= $3::int8)");
 MX_STMT(sync_timelines, "LLLioSoSoSoS",
-        "select t.*, q.i - 1, q.gap from (select w.*, (select max(g.ord) from gap g"
-        "   where g.room_nid = w.room_nid and g.ord > w.after and g.ord <= w.upto) as gap"
-        "  from unnest($1::int8[], $2::int8[], $3::int8[]) with ordinality as w(room_nid, after, upto, i)) q"
+        "select t.*, q.i - 1, g.gap from unnest($1::int8[], $2::int8[], $3::int8[]) with ordinality as q(room_nid, after, upto, i)"
+        " cross join lateral (select max(ord) as gap from gap where room_nid = q.room_nid and ord > q.after and ord <= q.upto) g"
         " left join lateral (select " MX_EVENT_COLUMNS " from event e left join state_event s on s.nid = e.nid"
-        "   where e.room_nid = q.room_nid and e.ord > coalesce(q.gap - 1, q.after) and e.ord <= q.upto and " SHOWN
+        "   where e.room_nid = q.room_nid and e.ord > coalesce(g.gap - 1, q.after) and e.ord <= q.upto and " SHOWN
         "   and ($5::bool is false or e.type_nid in (select type_nid from ev_type where type like any($6::text[])))"
         "   and ($7::bool is false or e.type_nid not in (select type_nid from ev_type where type like any($8::text[])))"
         "   and ($9::bool is false or e.sender_nid in (select user_nid from mxid where mxid = any($10::text[])))"
         "   and ($11::bool is false or e.sender_nid not in (select user_nid from mxid where mxid = any($12::text[])))"
         "   order by e.ord desc limit $4::int4) t on true"
-        " where t.nid is not null or q.gap is not null order by q.i, t.ord");
+        " where t.nid is not null or g.gap is not null order by q.i, t.ord");
 /* Two halves, each by the index: asking of each event whether it is among the members costs the product of the two. */
 #define MEMBER_TYPE "(select type_nid from ev_type where type = 'm.room.member')"
 MX_STMT(sync_state_rows, "LoL",

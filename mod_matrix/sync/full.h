@@ -28,10 +28,10 @@ typedef struct mx_sync_part_t {
     mx_event_row_t *rows;        /* timeline, oldest first */
     int n;
     apr_int64_t prev;            /* position just before the timeline */
-    apr_int64_t snap_since, snap_start, snap_end;
+    apr_int64_t snap_since, snap_start, snap_end;   /* the state at the token, at the timeline's start, at the end */
+    apr_int64_t snap_base;       /* one of the latter: what is told in `state` */
     const mx_room_summary_t *summary;   /* NULL: not told */
     apr_array_header_t *state;   /* of apr_int64_t: nids of the state events to tell */
-    apr_hash_t *later;           /* skey_nid -> what it has become since the timeline's start without an event there; NULL: nothing has */
     apr_array_header_t *state_rows;   /* of const mx_event_row_t *, in the order of their nids */
     mx_sync_receipt_row_t *receipts;
     mx_sync_typing_row_t *typing;
@@ -70,7 +70,7 @@ const mx_error_t *mx_sync_rooms_timelines(mx_sync_full_t *full);
 /* room_fork.c */
 /** Each event of the timeline stands on the state that the one before it left, and the last one left the room's. */
 int mx_sync_part_is_linked(const mx_sync_part_t *part);
-/** Cuts off what would leave the client with a state that is not the room's; then `snap_start` and `broken` are known. */
+/** Cuts off what would leave the client with a state that is not the room's; then `snap_start`, `snap_base` and `broken` are known. */
 const mx_error_t *mx_sync_room_fork_settle(mx_sync_full_t *full);
 /* room_state.c */
 /** The snapshots that the rooms had at the token, and have at the end. */

@@ -103,13 +103,21 @@ static int take_event(live_t *live, const mx_sync_entry_t *entry)
     return room->events->nelts <= live->limit;
 }
 
+/* It may put the room into another section of the answer; of a room that the reader is not in, any word on that is told there. */
+static int moves_reader(const live_t *live, const mx_sync_entry_t *entry)
+{
+    apr_int64_t reader = live->ask->who->user_nid;
+
+    if (entry->target_nid == reader && (entry->moves_summary || !mx_nid_map_get(&live->user->rooms, entry->room_nid))) return 1;
+    return mx_sync_entry_moved(entry, reader);
+}
+
 static int take(live_t *live, const mx_sync_entry_t *entry)
 {
     int own = entry->user_nid == live->ask->who->user_nid;
     live_room_t *room;
 
-    if (entry->target_nid == live->ask->who->user_nid && (entry->moves_summary || entry->jumps)) return 0;
-    if (mx_sync_entry_moved(entry, live->ask->who->user_nid)) return 0;
+    if (moves_reader(live, entry)) return 0;
     if (entry->kind == MX_ENTRY_ACCOUNT_DATA ? !own : !mx_nid_map_get(&live->user->rooms, entry->room_nid)) return 1;
     if (!mx_sync_entry_passes(entry, live->ask->filter)) return 1;
     if (entry->kind == MX_ENTRY_EVENT) return take_event(live, entry);

@@ -99,8 +99,11 @@ const mx_error_t *mx_sync_room_fork_settle(mx_sync_full_t *full)
     for (i = 0; i < full->nparts; i++) {
         mx_sync_part_t *part = &full->parts[i];
 
+        int linked = mx_sync_part_is_linked(part);
+
         part->snap_start = part->n ? part->rows[0].snap_nid : part->snap_end;
-        part->broken = !mx_sync_part_is_linked(part) || (!part->full && part->snap_start != part->snap_since);
+        part->snap_base = linked && !full->ask->use_state_after ? part->snap_start : part->snap_end;
+        part->broken = !linked || (!part->full && part->snap_start != part->snap_since);
     }
     return err;
 }

@@ -2,8 +2,8 @@
 /*
  * The `state` (or `state_after`) of each room: which state events are told, and their rows. CS-API: syncing.
  *
- * With the timeline whole, `state` is what changed before it begins. Where events of the timeline are missing (a gap, a
- * filter, history that is hidden), the changes that they made are told in `state` as well, or the client would never learn of them.
+ * With the timeline whole, `state` is what changed before it begins. Where changes are missing from the timeline (it is filtered, or
+ * history is hidden, or forks were resolved), `state` says what has become of the room, or the client would never learn of them.
  */
 #include "room/page.h"
 #include "sync/full.h"
@@ -40,25 +40,14 @@ const mx_error_t *mx_sync_room_state_snaps(mx_sync_full_t *full)
     return err || mx_sync_is_initial(full) ? err : snaps_at(full, full->ask->since, 0);
 }
 
-/* Nothing changed between the timeline's start and its end but what it tells. */
-static int is_unbroken(const mx_sync_part_t *part)
-{
-    return part->gappy ? part->snap_start == part->snap_end && part->n == 0 : mx_sync_part_is_linked(part);
-}
-
 /* ---- which events ---- */
 
-/* `later` says more than the state at the timeline's start. */
 static void add_items(mx_sync_part_t *part, const mx_state_list_t *list)
 {
     int i;
 
-    for (i = 0; i < list->n; i++) {
-        const mx_state_item_t *item = &list->items[i];
-
-        if (item->nid && !(part->later && apr_hash_get(part->later, &item->skey_nid, sizeof(item->skey_nid))))
-            APR_ARRAY_PUSH(part->state, apr_int64_t) = item->nid;
-    }
+    for (i = 0; i < list->n; i++)
+        if (list->items[i].nid) APR_ARRAY_PUSH(part->state, apr_int64_t) = list->items[i].nid;
 }
 
 static int by_value(const void *a, const void *b)
@@ -79,51 +68,49 @@ static apr_int64_t *timeline_nids(const mx_sync_part_t *part, apr_pool_t *pool)
     return nids;
 }
 
-/* Changes that were made while the timeline went on, and that it does not tell: also what is no more, about which nothing can be told. */
-static void add_later(mx_sync_part_t *part, const mx_state_list_t *list, apr_pool_t *pool)
+/*
+ * Where `state` is what the room has become, what the timeline tells anyway is taken out of it: so that its events have something to take
+ * the place of, a client that does not know it yet is told what was there before them.
+ */
+static void add_replaced(mx_sync_part_t *part, apr_array_header_t *members, apr_pool_t *pool)
 {
-    const apr_int64_t *told = timeline_nids(part, pool);
+    apr_hash_t *seen = apr_hash_make(pool);
     int i;
 
-    if (!part->later) part->later = apr_hash_make(pool);
-    for (i = 0; i < list->n; i++) {
-        const mx_state_item_t *item = &list->items[i];
+    if (!(part->full || part->limited) || part->snap_base == part->snap_start) return;
+    for (i = 0; i < part->n; i++) {
+        const mx_event_row_t *row = &part->rows[i];
 
-        if (part->n && bsearch(&item->nid, told, (apr_size_t)part->n, sizeof(*told), by_value)) continue;
-        apr_hash_set(part->later, &item->skey_nid, sizeof(item->skey_nid), &item->nid);
-        if (item->nid) APR_ARRAY_PUSH(part->state, apr_int64_t) = item->nid;
+        if (!row->skey_nid || !row->replaces || apr_hash_get(seen, &row->skey_nid, sizeof(row->skey_nid))) continue;
+        apr_hash_set(seen, &row->skey_nid, sizeof(row->skey_nid), "");
+        APR_ARRAY_PUSH(part->state, apr_int64_t) = row->replaces;
+        APR_ARRAY_PUSH(members, apr_int64_t) = row->replaces;
     }
 }
 
-/* What has to be asked of the snapshots: whole states, and differences; first those up to a timeline's start, then those since. */
+/* What has to be asked of the snapshots: whole states, and differences. */
 typedef struct plan_t {
     apr_int64_t *snaps, *from, *to;
     mx_sync_part_t **whole_of, **diff_of;
     mx_state_list_t *wholes, *diffs;
-    int nwhole, ndiff, nbefore;
+    int nwhole, ndiff;
 } plan_t;
 
-static void plan_diff(plan_t *plan, mx_sync_part_t *part, apr_int64_t from, apr_int64_t to)
+static void plan_part(plan_t *plan, mx_sync_part_t *part)
 {
-    if (from == to) return;
-    plan->diff_of[plan->ndiff] = part;
-    plan->from[plan->ndiff] = from;
-    plan->to[plan->ndiff++] = to;
-}
-
-static void plan_before(plan_t *plan, const mx_sync_full_t *full, mx_sync_part_t *part)
-{
-    apr_int64_t base = full->ask->use_state_after ? part->snap_end : part->snap_start;
-
     if (part->full) {
         plan->whole_of[plan->nwhole] = part;
-        plan->snaps[plan->nwhole++] = base;
-    } else plan_diff(plan, part, part->snap_since, base);
+        plan->snaps[plan->nwhole++] = part->snap_base;
+    } else if (part->snap_since != part->snap_base) {
+        plan->diff_of[plan->ndiff] = part;
+        plan->from[plan->ndiff] = part->snap_since;
+        plan->to[plan->ndiff++] = part->snap_base;
+    }
 }
 
 static plan_t make_plan(mx_sync_full_t *full)
 {
-    apr_size_t n = (apr_size_t)full->nparts * 2 + 1;
+    apr_size_t n = (apr_size_t)full->nparts + 1;
     plan_t plan = { 0 };
     int i;
 
@@ -137,13 +124,7 @@ static plan_t make_plan(mx_sync_full_t *full)
     for (i = 0; i < full->nparts; i++) {
         full->parts[i].state = apr_array_make(full->pool, 4, sizeof(apr_int64_t));
         full->parts[i].state_rows = apr_array_make(full->pool, 4, sizeof(const mx_event_row_t *));
-        if (mx_sync_part_has_state(&full->parts[i])) plan_before(&plan, full, &full->parts[i]);
-    }
-    plan.nbefore = plan.ndiff;
-    for (i = 0; !full->ask->use_state_after && i < full->nparts; i++) {
-        mx_sync_part_t *part = &full->parts[i];
-
-        if (mx_sync_part_has_state(part) && !is_unbroken(part)) plan_diff(&plan, part, part->snap_start, part->snap_end);
+        if (mx_sync_part_has_state(&full->parts[i])) plan_part(&plan, &full->parts[i]);
     }
     return plan;
 }
@@ -156,9 +137,8 @@ static const mx_error_t *run_plan(plan_t *plan, mx_sync_full_t *full)
 
     if (rv == APR_SUCCESS) rv = mx_store_state_diff_many(plan->diffs, store, plan->from, plan->to, plan->ndiff, full->pool);
     if (rv != APR_SUCCESS) return mx_server_store_error(rv, "read the rooms' states", full->pool);
-    for (i = plan->nbefore; i < plan->ndiff; i++) add_later(plan->diff_of[i], &plan->diffs[i], full->pool);
     for (i = 0; i < plan->nwhole; i++) add_items(plan->whole_of[i], &plan->wholes[i]);
-    for (i = 0; i < plan->nbefore; i++) add_items(plan->diff_of[i], &plan->diffs[i]);
+    for (i = 0; i < plan->ndiff; i++) add_items(plan->diff_of[i], &plan->diffs[i]);
     return NULL;
 }
 
@@ -235,7 +215,9 @@ const mx_error_t *mx_sync_room_state_load(mx_sync_full_t *full)
     apr_array_header_t *members = apr_array_make(full->pool, 16, sizeof(apr_int64_t));
     plan_t plan = make_plan(full);
     const mx_error_t *err = run_plan(&plan, full);
+    int i;
 
+    for (i = 0; !err && !full->ask->use_state_after && i < full->nparts; i++) add_replaced(&full->parts[i], members, full->pool);
     if (!err && full->filter->state.lazy_load_members) {
         allow_changed_members(members, &plan);
         err = mx_sync_room_lazy_add(members, full);

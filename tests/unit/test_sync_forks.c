@@ -3,6 +3,7 @@
 #include "syncing.h"
 
 #include "room/accept_pdu.h"
+#include "room/facts.h"
 #include "room/page.h"
 #include "room/room_private.h"
 #include "store/event_id.h"
@@ -48,7 +49,8 @@ static int auth_after(const char **ids, const mx_event_row_t *prev, const char *
     mx_state_key_t wanted[MX_AUTH_KEYS_MAX];
     mx_state_hit_t *hits = NULL;
     mx_event_row_t *rows = NULL;
-    int i, nhits = 0, nrows = 0, nskeys = 0, n = mx_auth_keys(wanted, room_now()->version, type, sender, state_key, unit_json(content), pool);
+    int n = mx_auth_keys(wanted, room_now()->version, type, sender, state_key, unit_json(content), pool);
+    int i, nhits = 0, nrows = 0, nskeys = 0;
     for (i = 0; i < n; i++)
         nskeys += mx_server_skey_nid_find(&skeys[nskeys], server, wanted[i].type, wanted[i].state_key, pool) == APR_SUCCESS;
     ck_assert_int_eq(mx_store_state_entries(&hits, &nhits, server->store, &snap, 1, skeys, nskeys, pool), APR_SUCCESS);
@@ -342,16 +344,17 @@ START_TEST(gap_is_told_even_if_the_filter_refuses_what_follows_it)
 }
 END_TEST
 
-/** A foreign event with a gap before it, in one transaction as its writer would do it. */
-static const char *foreign_after_gap(const char *text)
+/** From now on foreign events come with a gap before them, stored in one transaction as its writer would do it; or not any more. */
+static void gap_trigger(int on)
 {
-    const char *id;
-    database_sql("create or replace function test_gap() returns trigger language plpgsql as $f$ begin"
-                 " insert into gap (room_nid, ord) values (new.room_nid, new.ord); return null; end $f$;"
-                 " create trigger test_gap after insert on event for each row execute function test_gap()");
-    id = foreign(text);
-    database_sql("drop trigger test_gap on event");
-    return id;
+    static int is_on;
+    if (on)
+        database_sql("create or replace function test_gap() returns trigger language plpgsql as $f$ begin"
+                     " insert into gap (room_nid, ord) values (new.room_nid, new.ord); return null; end $f$;"
+                     " create trigger test_gap after insert on event for each row when (new.flags & 23 = 0) execute function test_gap()");
+    else if (is_on)
+        database_sql("drop trigger test_gap on event");
+    is_on = on;
 }
 
 START_TEST(ring_leaves_a_gap_to_the_database)
@@ -366,7 +369,9 @@ START_TEST(ring_leaves_a_gap_to_the_database)
     filtered = ask;
     filtered.filter = filter_of("{\"room\":{\"timeline\":{\"types\":[\"x.y\"]}}}");
     bell = bell_hang(server, creator, filtered.filter, ask.since);
-    id = foreign_after_gap("far away");
+    gap_trigger(1);
+    id = foreign("far away");
+    gap_trigger(0);
     ck_assert(bell_rang(bell, WAIT_MAX_US));
     live(&done, server, &ask);
     ck_assert_int_eq(done, 0);
@@ -535,7 +540,238 @@ START_TEST(user_put_out_by_a_resolution_may_read_what_was_before_it)
 }
 END_TEST
 
+/* ---- many clients, much chance ---- */
+
+static unsigned dice_state;
+
+static int dice(int sides)
+{
+    dice_state = dice_state * 1664525u + 1013904223u;
+    return (int)(dice_state >> 8) % sides;
+}
+
+/** One who syncs now and then, and what it believes. */
+typedef struct client_t {
+    mx_sync_ask_t ask;
+    int open;                        /* its timeline is not filtered: it misses nothing without being told */
+    apr_hash_t *believed;            /* type and key: event id */
+    apr_int64_t last_ord;
+    const char *where;               /* section of the room, as it was told last */
+} client_t;
+
+/** What the room's state at a position says is what the client believes. What was taken out of it nobody can tell. */
+static void check_believed(const client_t *client)
+{
+    apr_int64_t snap, room_nid = room_now()->nid;
+    mx_state_item_t *items;
+    apr_int64_t *nids;
+    mx_event_row_t *rows = NULL;
+    int i, n, nrows = 0;
+    ck_assert_int_eq(mx_store_state_at(&snap, server->store, &room_nid, 1, client->ask.since, pool), APR_SUCCESS);
+    ck_assert_int_eq(mx_store_state_load(&items, &n, server->store, snap, pool), APR_SUCCESS);
+    nids = apr_palloc(pool, sizeof(*nids) * (apr_size_t)(n + 1));
+    for (i = 0; i < n; i++)
+        nids[i] = items[i].nid;
+    ck_assert_int_eq(mx_store_event_by_nids(&rows, &nrows, server->store, nids, n, pool), APR_SUCCESS);
+    for (i = 0; i < nrows; i++) {
+        const mx_json_t *pdu = unit_json(mx_slice_dup(rows[i].pdu, pool));
+        const char *key = apr_pstrcat(pool, mx_json_get_str(pdu, "type"), " ", mx_json_get_str(pdu, "state_key"), NULL);
+        const char *believed = apr_hash_get(client->believed, key, APR_HASH_KEY_STRING);
+        ck_assert_msg(mx_str_eq(believed, mx_store_event_id_unpack(rows[i].id, pool)), "%s is %s, and %s is believed, at %ld", key,
+                      mx_store_event_id_unpack(rows[i].id, pool), believed ? believed : "nothing", (long)client->ask.since);
+    }
+}
+
+/** The ids of all that the timeline shows between two positions, oldest first; only ids after the newest gap with `from_gap`. */
+static const char *shown(apr_int64_t after, apr_int64_t upto, int *pn)
+{
+    mx_event_row_t *rows;
+    const char *out = "";
+    int i;
+    ck_assert_int_eq(mx_store_event_range(&rows, pn, server->store, room_now()->nid, after, upto, MX_DIR_FORWARD, 10000, pool), APR_SUCCESS);
+    for (i = 0; i < *pn; i++)
+        out = apr_pstrcat(pool, out, mx_store_event_id_unpack(rows[i].id, pool), " ", NULL);
+    return out;
+}
+
+static int has_gap(apr_int64_t after, apr_int64_t upto)
+{
+    return (int)database_number(apr_psprintf(pool, "select count(*) from gap where ord > %" APR_INT64_T_FMT " and ord <= %" APR_INT64_T_FMT,
+                                             after, upto));
+}
+
+/** Every event once and in order; what is left out is what lies before prev_batch, and that is said. */
+static void check_timeline(client_t *client, const mx_sync_answer_t *answer, apr_int64_t since)
+{
+    mx_json_t *events = timeline(answer, room_id);
+    const char *got = told(answer), *all;
+    apr_int64_t prev = since < 0 ? 0 : since, ord;
+    apr_size_t i;
+    int n = 0;
+    for (i = 0; i < mx_json_len(events); i++) {
+        ord = row_of(mx_json_get_str(mx_json_at(events, i), "event_id"))->ord;
+        ck_assert_int_gt(ord, client->last_ord);
+        client->last_ord = ord;
+    }
+    if (!client->open)
+        return;
+    if (limited(answer) == 1)
+        ck_assert(mx_sync_token_read(&prev, prev_batch(answer)));
+    all = shown(prev, answer->position, &n);
+    ck_assert_str_eq(got, all);
+    ck_assert_int_eq(has_gap(prev + 1, answer->position), 0);
+    if (limited(answer) != 1)
+        ck_assert_int_eq(has_gap(prev, answer->position), 0);
+}
+
+static void check_where(client_t *client)
+{
+    apr_int64_t snap, room_nid = room_now()->nid;
+    mx_membership_e is;
+    ck_assert_int_eq(mx_store_state_at(&snap, server->store, &room_nid, 1, client->ask.since, pool), APR_SUCCESS);
+    ck_assert_ptr_null(mx_room_facts_membership(&is, server, &snap, 1, client->ask.who->user_id, pool));
+    ck_assert_msg((is == MX_MEMBERSHIP_JOIN) == (strcmp(client->where, "join") == 0), "%s is told %s and is %d", client->ask.who->user_id,
+                  client->where, is);
+}
+
+/** The answer without the room's summary: beside forks the database tells it more often than need be. */
+static const char *text_without_summary(const mx_sync_answer_t *answer)
+{
+    mx_json_t *body = unit_json(text_without_ages(answer));
+    mx_json_t *room = mx_json_get(mx_json_get(mx_json_get(body, "rooms"), "join"), room_id);
+    mx_buf_t *text = mx_buf_create(pool);
+    if (room)
+        mx_json_del(room, "summary");
+    mx_json_write_canonical(text, body);
+    return mx_slice_dup(mx_buf_slice(text), pool);
+}
+
+/** From the ring, if that can say it; then the database says the same. */
+static mx_sync_answer_t ask_again(client_t *client, int *plive)
+{
+    mx_sync_answer_t answer, whole;
+    int done = 0;
+    if (client->ask.since >= 0) {
+        mx_sync_ask_t ask = client->ask;
+        answer = live(&done, server, &ask);
+    }
+    whole = full(server, &client->ask);
+    if (!done)
+        return whole;
+    if (whole.position == answer.position)
+        ck_assert_str_eq(text_without_summary(&answer), text_without_summary(&whole));
+    (*plive)++;
+    return answer;
+}
+
+static void turn_of(client_t *client, int *plive)
+{
+    apr_int64_t since = client->ask.since;
+    mx_sync_answer_t answer = ask_again(client, plive);
+    const char *at = section(&answer);
+    client->ask.since = client->ask.acked = answer.position;
+    if (strcmp(at, "none") != 0)
+        client->where = at;
+    check_where(client);
+    if (strcmp(client->where, "join") != 0)
+        return;
+    learn_answer(client->believed, &answer, room_id, client->ask.use_state_after ? "state_after" : "state");
+    check_believed(client);
+    if (client->ask.who == creator)
+        check_timeline(client, &answer, since);
+}
+
+/** Something happens in the room. Whoever may not do it is refused, and nothing happens. */
+static void happen(apr_array_header_t *ids, int turn)
+{
+    static const char *const types[] = { "m.room.topic", "m.room.name", "x.y" }, *const state_keys[] = { "", "", "k" };
+    static const char *const senders[] = { "@u:far", "@creator:h", "@b:h" };
+    const char *prev = APR_ARRAY_IDX(ids, ids->nelts - 1 - dice(ids->nelts < 5 ? ids->nelts : 5), const char *);
+    const char *sender = senders[dice(3)], *id = NULL, *content = apr_psprintf(pool, "{\"n\":%d}", turn);
+    int what = dice(10), kind = dice(3);
+    mx_event_t *event = NULL;
+    if (what == 0)
+        homeserver_try(&id, server, room_id, "@b:h", "m.room.member", "@b:h", dice(3) ? "{\"membership\":\"join\"}" : "{\"membership\":\"leave\"}");
+    else if (what <= 2)
+        homeserver_try(&id, server, room_id, sender[1] == 'u' ? "@b:h" : sender, "m.room.message", NULL, content);
+    else if (what == 3)
+        homeserver_try(&id, server, room_id, "@creator:h", types[kind], state_keys[kind], content);
+    else if (what == 4)
+        event = make_after(prev, "@creator:h", "m.room.power_levels", "",
+                           apr_psprintf(pool, "{\"users\":{\"@creator:h\":100,\"@u:far\":%d}}", dice(3) ? 50 : 0));
+    else if (what == 5)
+        event = make_after(prev, "@u:far", "m.room.member", "@b:h", dice(2) ? "{\"membership\":\"ban\"}" : "{\"membership\":\"leave\"}");
+    else if (what <= 7)
+        event = make_after(prev, sender, types[kind], state_keys[kind], content);
+    else
+        event = make_after(prev, sender, "m.room.message", NULL, content);
+    if (event && !mx_room_accept_pdu(&last, server, room_id, event->pdu, keys, NULL, pool) && last.outcome == MX_PDU_STORED)
+        id = event->event_id;
+    if (id)
+        APR_ARRAY_PUSH(ids, const char *) = id;
+}
+
+#define TURNS 120
+
+/** The story of a room, by its seed. */
+static void story(unsigned seed)
+{
+    static const struct { const char *filter; int after, open; } kinds[] = {
+        { "{}", 0, 1 }, { "{}", 1, 1 }, { "{\"room\":{\"timeline\":{\"limit\":3}}}", 0, 1 },
+        { "{\"room\":{\"timeline\":{\"limit\":3}}}", 1, 1 }, { "{\"room\":{\"timeline\":{\"types\":[\"m.room.message\"]}}}", 0, 0 },
+        { "{\"room\":{\"timeline\":{\"not_senders\":[\"@u:far\"]}}}", 0, 0 }, { "{\"room\":{\"timeline\":{\"types\":[]}}}", 1, 0 } };
+    client_t clients[UNIT_COUNT(kinds) + 1];
+    apr_array_header_t *ids = apr_array_make(pool, TURNS, sizeof(const char *));
+    apr_int64_t outlier = 0;
+    int i, turn, lives = 0;
+    dice_state = seed;
+    fresh_room();
+    for (i = 0; i < UNIT_COUNT(clients); i++) {
+        int own = i == UNIT_COUNT(kinds);
+        clients[i] = (client_t){ .ask = ask_of(own ? who_is("@b:h") : creator, MX_SYNC_INITIAL), .believed = apr_hash_make(pool), .where = "none" };
+        if (own) continue;
+        clients[i].ask.filter = filter_of(kinds[i].filter);
+        clients[i].ask.use_state_after = kinds[i].after;
+        clients[i].open = kinds[i].open;
+    }
+    follow(server, creator, mx_filter_default());
+    follow(server, clients[UNIT_COUNT(kinds)].ask.who, mx_filter_default());
+    APR_ARRAY_PUSH(ids, const char *) = head();
+    for (turn = 0; turn < TURNS; turn++) {
+        if (dice(12) == 0)
+            gap_trigger(1);
+        happen(ids, turn);
+        gap_trigger(0);
+        if (outlier && dice(3) == 0) {
+            place(outlier);
+            outlier = 0;
+        } else if (!outlier && dice(8) == 0)
+            outlier = store_outlier(make_after(head(), "@u:far", "m.room.message", NULL, apr_psprintf(pool, "{\"late\":%d}", turn)));
+        for (i = 0; i < UNIT_COUNT(clients); i++)
+            if (dice(1 + i % 4) == 0) turn_of(&clients[i], &lives);
+    }
+    for (i = 0; i < UNIT_COUNT(clients); i++)
+        turn_of(&clients[i], &lives);
+    ck_assert_int_gt(lives, TURNS / 8);
+    ck_assert_int_gt(database_number("select count(*) from gap"), 0);
+    mx_sync_stop(server);
+}
+
+#define STORIES 3
+
+START_TEST(clients_know_a_forked_room_and_miss_nothing_unsaid)
+{
+    const char *chosen = getenv("MX_SEED");
+    int seed;
+    for (seed = 1; !chosen && seed <= STORIES; seed++)
+        story((unsigned)seed);
+    if (chosen)
+        story((unsigned)atoi(chosen));
+}
+END_TEST
+
 DATABASE_MAIN("sync_forks", late_event_is_told_once_at_its_position_to_everybody, late_event_ends_the_quiet,
               timeline_begins_at_the_newest_gap_and_says_so, gap_is_told_even_if_the_filter_refuses_what_follows_it,
               ring_leaves_a_gap_to_the_database, client_believes_the_topic_that_won_whichever_came_first,
-              user_whom_a_resolution_puts_out_or_in_is_told, user_put_out_by_a_resolution_may_read_what_was_before_it)
+              user_whom_a_resolution_puts_out_or_in_is_told, user_put_out_by_a_resolution_may_read_what_was_before_it,
+              clients_know_a_forked_room_and_miss_nothing_unsaid)

@@ -130,24 +130,39 @@ static apr_status_t find_moved(mx_sync_entry_t *entry, reading_t *rd, const mx_s
     return APR_SUCCESS;
 }
 
+/*
+ * Where one of our users was another member on the event's own branch than in the room, the event is not the same for all readers: some
+ * may not see it, or are told another `membership` of theirs.
+ */
+static apr_status_t find_strangers(mx_sync_entry_t *entry, reading_t *rd, const mx_sync_event_row_t *row)
+{
+    mx_state_item_t *changes = NULL;
+    mx_sync_interest_row_t *rows = NULL;
+    apr_int64_t *skeys;
+    int i, n = 0, nrows = 0;
+    apr_status_t rv = mx_store_state_diff(&changes, &n, rd->state->server->store, row->event.snap_nid, row->snap_was, rd->pool);
+
+    if (rv != APR_SUCCESS || !n) return rv;
+    skeys = apr_palloc(rd->pool, sizeof(*skeys) * (apr_size_t)n);
+    for (i = 0; i < n; i++) skeys[i] = changes[i].skey_nid;
+    rv = mx_store_sync_moved(&rows, &nrows, rd->conn, entry->room_nid, skeys, n, rd->pool);
+    if (nrows) entry->stale = 1;
+    return rv;
+}
+
 /* An event from beside the room's line of states. It is one like others if it changed what it says, and nothing else. */
 static apr_status_t add_fork(mx_sync_entry_t *entry, reading_t *rd, const mx_sync_event_row_t *row)
 {
     const mx_event_row_t *event = &row->event;
-    mx_histvis_e histvis = MX_HISTVIS_SHARED;
     mx_state_item_t *changes = NULL;
-    apr_status_t rv;
     int n = 0;
+    apr_status_t rv = mx_store_state_diff(&changes, &n, rd->state->server->store, row->snap_was, row->snap_is, rd->pool);
 
-    rv = mx_store_state_diff(&changes, &n, rd->state->server->store, row->snap_was, row->snap_is, rd->pool);
     if (rv != APR_SUCCESS) return rv;
     if (event->skey_nid) entry->jumps = entry->target_nid || n != 1 || changes->nid != event->nid;
     else entry->jumps = n > 0;
-    /* who was in the room on its own branch, and could read it? */
-    if (mx_room_facts_histvis(&histvis, rd->state->server, &event->snap_nid, 1, rd->pool)
-        || (histvis != MX_HISTVIS_SHARED && histvis != MX_HISTVIS_WORLD_READABLE))
-        entry->stale = 1;
-    return find_moved(entry, rd, changes, n);
+    if (!entry->jumps) rv = find_strangers(entry, rd, row);
+    return rv == APR_SUCCESS ? find_moved(entry, rd, changes, n) : rv;
 }
 
 static int is_fork(const mx_sync_event_row_t *row)

@@ -102,8 +102,9 @@ const mx_error_t *mx_sync_room_fork_settle(mx_sync_full_t *full)
         int linked = mx_sync_part_is_linked(part);
 
         part->snap_start = part->n ? part->rows[0].snap_nid : part->snap_end;
+        if (!part->full && !part->limited && part->snap_start != part->snap_since) linked = 0;     /* from where the client is */
+        part->broken = !linked;
         part->snap_base = linked && !full->ask->use_state_after ? part->snap_start : part->snap_end;
-        part->broken = !linked || (!part->full && part->snap_start != part->snap_since);
     }
     return err;
 }

@@ -22,8 +22,7 @@ typedef struct mx_sync_event_row_t {
     apr_int64_t replaced_snap;       /* state before it */
     apr_int64_t txn_device_nid;      /* the device that sent it, with its transaction id; 0: none */
     const char *txn_id;
-    /* of events of other servers, else 0: */
-    apr_int64_t snap_was, snap_is;   /* the room's state until the event's position, and from there on */
+    apr_int64_t snap_was, snap_is;   /* the room's state until the event's position, and from there on; 0: none */
     int after_gap;                   /* what came before it in the timeline is not all here */
 } mx_sync_event_row_t;
 

@@ -6,27 +6,26 @@
 
 /*
  * By number, and by the index of those few whose position is another (sql/0009_gaps.sql). The limit stands inside: a planner that does
- * not know how short the range is would read whole tables to join with. What an event of ours stands on is the room's state, and what it
- * leaves is the room's: of others it is asked.
+ * not know how short the range is would read whole tables to join with.
  */
 #define FOLLOWED                                                                                                        \
     "(select * from (select v.*, v.nid as pos from event v where v.nid > $1::int8 and v.nid <= $2::int8 and v.ord = v.nid"  \
     " union all"                                                                                                        \
     " select v.*, v.ord from event v where v.ord > $1::int8 and v.ord <= $2::int8 and v.ord > 0 and v.ord <> v.nid) r"  \
     " order by pos limit $3::int4) e"
-#define OF_OTHERS(expr) "case when e.flags & 16 = 0 then " expr " end"
-#define ROOM_SNAP(which)                                                                                                \
-    "(select l.snap_nid from room_state_log l where l.room_nid = e.room_nid and l.stream " which " e.pos order by l.stream desc limit 1)"
 MX_STMT(sync_stream_events, "lli",
         "select " MX_EVENT_COLUMNS ", r.room_id, t.type, u.mxid, k.state_key, tu.user_nid, pe.pdu, pe.event_id, pe.snap_nid,"
-        " x.device_nid, x.txn_id, " OF_OTHERS(ROOM_SNAP("<")) ", " OF_OTHERS(ROOM_SNAP("<=")) ", "
-        OF_OTHERS("(select true from gap g where g.room_nid = e.room_nid and g.ord = e.pos)")
+        " x.device_nid, x.txn_id, case when l.stream < e.pos then l.snap_nid else (select w.snap_nid from room_state_log w"
+        "   where w.room_nid = e.room_nid and w.stream < e.pos order by w.stream desc limit 1) end, l.snap_nid,"
+        " (select true from gap g where g.room_nid = e.room_nid and g.ord = e.pos)"
         " from " FOLLOWED " left join state_event s on s.nid = e.nid"
         " join room r on r.room_nid = e.room_nid join ev_type t on t.type_nid = e.type_nid join mxid u on u.user_nid = e.sender_nid"
         " left join skey k on k.skey_nid = s.skey_nid"
         " left join mxid tu on t.type = 'm.room.member' and tu.mxid = k.state_key"
         " left join event pe on pe.nid = s.replaces"
         " left join lateral (select device_nid, txn_id from txn where txn.nid = e.nid limit 1) x on true"
+        " left join lateral (select o.stream, o.snap_nid from room_state_log o where o.room_nid = e.room_nid and o.stream <= e.pos"
+        "   order by o.stream desc limit 1) l on true"
         " order by e.pos");
 /* Members of ours behind changed state keys, as they are now. */
 MX_STMT(sync_stream_moved, "lL",

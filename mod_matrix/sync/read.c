@@ -169,8 +169,7 @@ static int is_fork(const mx_sync_event_row_t *row)
 {
     const mx_event_row_t *event = &row->event;
 
-    return !(event->flags & MX_EVENT_FLAG_LOCAL)
-           && (event->snap_nid != row->snap_was || (event->skey_nid ? event->snap_after : event->snap_nid) != row->snap_is);
+    return event->snap_nid != row->snap_was || (event->skey_nid ? event->snap_after : event->snap_nid) != row->snap_is;
 }
 
 static apr_status_t add_event(reading_t *rd, const mx_sync_event_row_t *row)

@@ -77,10 +77,9 @@ static void check_columns(mx_doctor_room_t *room, const mx_doctor_row_t *row, co
         check_text(room, event_id, "state's type", row->state_type, event->type);
     if (row->has_state && row->state_room_nid != row->event.room_nid)
         ADD(COLUMNS, "its row in state_event is of another room.");
-    if (row->has_ord && is_timeline(row) && row->event.ord > 0
-        && (row->event.ord < row->event.nid || (row->event.ord > row->event.nid && (row->event.flags & MX_EVENT_FLAG_LOCAL))))
-        ADD(COLUMNS, "its place in the timeline is %" APR_INT64_T_FMT ", which is not that of its number %" APR_INT64_T_FMT ".",
-            row->event.ord, row->event.nid);
+    if (row->has_ord && is_timeline(row) && row->event.ord > 0 && row->event.ord != row->event.nid)
+        ADD(COLUMNS, "its place in the timeline is %" APR_INT64_T_FMT ", which is not its number %" APR_INT64_T_FMT ".", row->event.ord,
+            row->event.nid);
 }
 
 static void check_flag(mx_doctor_room_t *room, const mx_doctor_row_t *row, const char *event_id, int flag, int must, const char *words)

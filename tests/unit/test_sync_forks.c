@@ -344,14 +344,14 @@ START_TEST(gap_is_told_even_if_the_filter_refuses_what_follows_it)
 }
 END_TEST
 
-/** From now on foreign events come with a gap before them, stored in one transaction as its writer would do it; or not any more. */
+/** From now on events come with a gap before them, stored in one transaction as its writer would do it; or not any more. */
 static void gap_trigger(int on)
 {
     static int is_on;
     if (on)
         database_sql("create or replace function test_gap() returns trigger language plpgsql as $f$ begin"
                      " insert into gap (room_nid, ord) values (new.room_nid, new.ord); return null; end $f$;"
-                     " create trigger test_gap after insert on event for each row when (new.flags & 23 = 0) execute function test_gap()");
+                     " create trigger test_gap after insert on event for each row when (new.flags & 7 = 0) execute function test_gap()");
     else if (is_on)
         database_sql("drop trigger test_gap on event");
     is_on = on;

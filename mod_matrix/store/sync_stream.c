@@ -5,7 +5,7 @@
 #define HIDDEN (MX_EVENT_FLAG_REJECTED | MX_EVENT_FLAG_SOFT_FAILED | MX_EVENT_FLAG_OUTLIER)
 
 /*
- * By number, and by the index of those few whose position is another (sql/0009_gaps.sql). The limit stands inside: a planner that does
+ * By number, and by the index of those few whose position is another (sql/0010_gaps.sql). The limit stands inside: a planner that does
  * not know how short the range is would read whole tables to join with.
  */
 #define FOLLOWED                                                                                                        \

@@ -4,21 +4,17 @@
 
 #include "room/facts.h"
 #include "store/member_list.h"
+#include "store/state.h"
 
 /** Member events looked at, newest first, for the last join of one who is not joined (an invitation declined again and
  * again). */
 #define DEPARTURE_CHAIN_MAX 64
 
-const mx_error_t *mx_room_departure(mx_room_departure_t *out, mx_server_t *server, apr_int64_t room_nid,
-                                    apr_int64_t user_nid, apr_pool_t *pool)
+/** The usual case: a leave or a ban that took the place of a join, or of what came after one. */
+static void depart_by_event(mx_room_departure_t *out, const mx_event_row_t *rows, int n, apr_pool_t *pool)
 {
-    mx_event_row_t *rows = NULL;
-    int i, n = 0;
-    apr_status_t rv = mx_store_member_chain(&rows, &n, server->store, room_nid, user_nid, DEPARTURE_CHAIN_MAX, pool);
+    int i;
 
-    if (rv != APR_SUCCESS)
-        return mx_server_store_error(rv, "reading a user's memberships", pool);
-    out->ord = out->snap_after = 0;
     for (i = 1; i < n; i++) {
         if (mx_room_facts_row_membership(&rows[i], pool) != MX_MEMBERSHIP_JOIN)
             continue;
@@ -26,7 +22,50 @@ const mx_error_t *mx_room_departure(mx_room_departure_t *out, mx_server_t *serve
         out->snap_after = rows[i - 1].snap_after;
         break;
     }
-    return NULL;
+}
+
+/** Forks were resolved to a state without the user: out->ord stays 0 if it was no member before that. */
+static const mx_error_t *depart_by_state(mx_room_departure_t *out, mx_server_t *server, apr_int64_t room_nid, apr_int64_t user_nid,
+                                         apr_int64_t stream, apr_pool_t *pool)
+{
+    const apr_int64_t rooms[2] = { room_nid, room_nid }, at[2] = { stream - 1, stream };
+    mx_membership_e before = MX_MEMBERSHIP_NONE;
+    const char *user_id;
+    apr_int64_t snaps[2];
+    const mx_error_t *err;
+    apr_status_t rv = mx_store_state_at_each(snaps, server->store, rooms, at, 2, pool);
+
+    if (rv == APR_SUCCESS)
+        rv = mx_server_user_id(&user_id, server, user_nid, pool);
+    if (rv != APR_SUCCESS)
+        return mx_server_store_error(rv, "reading a room's state at a position", pool);
+    err = mx_room_facts_membership(&before, server, snaps, 1, user_id, pool);
+    if (!err && before == MX_MEMBERSHIP_JOIN)
+        *out = (mx_room_departure_t){ stream, snaps[1] };
+    return err;
+}
+
+const mx_error_t *mx_room_departure(mx_room_departure_t *out, mx_server_t *server, apr_int64_t room_nid,
+                                    apr_int64_t user_nid, apr_pool_t *pool)
+{
+    mx_room_departure_t found = { 0, 0 };
+    mx_event_row_t *rows = NULL;
+    apr_int64_t stream = 0;
+    const mx_error_t *err = NULL;
+    int n = 0;
+    apr_status_t rv = mx_store_member_chain(&rows, &n, &stream, server->store, room_nid, user_nid, DEPARTURE_CHAIN_MAX, pool);
+
+    if (rv != APR_SUCCESS)
+        return mx_server_store_error(rv, "reading a user's memberships", pool);
+    if (n && rows[0].ord == stream)
+        depart_by_event(&found, rows, n, pool);
+    if (n && !found.ord)
+        err = depart_by_state(&found, server, room_nid, user_nid, stream, pool);
+    if (!err && n && !found.ord)
+        depart_by_event(&found, rows, n, pool);
+    if (!err)
+        *out = found;
+    return err;
 }
 
 static const mx_error_t *forbidden(const char *room_id, apr_pool_t *pool)
@@ -54,7 +93,7 @@ static const mx_error_t *limit_to_departure(mx_room_reader_t *reader, apr_pool_t
     const mx_error_t *err;
     apr_status_t rv;
 
-    if (!reader->who || reader->membership == MX_MEMBERSHIP_NONE || reader->membership == MX_MEMBERSHIP_BAN)
+    if (!reader->who || reader->membership == MX_MEMBERSHIP_BAN)
         return forbidden(reader->room->room_id, pool);
     rv = mx_store_member_find(&member, reader->server->store, reader->room->nid, reader->who->user_nid, pool);
     if (rv == MX_STORE_NONE || (rv == APR_SUCCESS && member.forgotten))

@@ -29,8 +29,8 @@ const mx_error_t *mx_room_reader_event(mx_event_row_t **prow, const mx_room_read
 
 /** When a user who is not joined last was. */
 typedef struct mx_room_departure_t {
-    apr_int64_t ord;                 /* of the event that ended it; 0: never joined */
-    apr_int64_t snap_after;          /* state after that event */
+    apr_int64_t ord;                 /* where that ended: of the event that did it, or that resolved forks; 0: never joined */
+    apr_int64_t snap_after;          /* the state from there on */
 } mx_room_departure_t;
 const mx_error_t *mx_room_departure(mx_room_departure_t *out, mx_server_t *server, apr_int64_t room_nid,
                                     apr_int64_t user_nid, apr_pool_t *pool);

@@ -78,7 +78,7 @@ apr_status_t mx_store_event_by_nids(mx_event_row_t **pout, int *pn, mx_store_t *
 
 #define RANGE_SQL(direction)                                                                                            \
     "select " MX_EVENT_COLUMNS " from " MX_EVENT_FROM " where e.room_nid = $1::int8 and e.ord > $2::int8"               \
-    " and e.ord <= $3::int8 and e.flags & $4::int4 = 0 order by e.ord " direction " limit $5::int8"
+    " and e.ord <= $3::int8 and e.ord <> 0 and e.flags & $4::int4 = 0 order by e.ord " direction " limit $5::int8"
 
 apr_status_t mx_store_event_range(mx_event_row_t **pout, int *pn, mx_store_t *store, apr_int64_t room_nid,
                                   apr_int64_t after_ord, apr_int64_t upto_ord, mx_dir_e dir, int limit,

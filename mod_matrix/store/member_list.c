@@ -52,20 +52,23 @@ static apr_status_t read_texts(const char ***pids, int *pn, apr_status_t rv, con
 }
 
 MX_STMT(member_chain, "lli",
-        "with recursive c(nid, steps) as ("
-        "  select m.nid, 1 from member m where m.room_nid = $1::int8 and m.user_nid = $2::int8"
+        "with recursive c(nid, steps, stream) as ("
+        "  select m.nid, 1, m.stream from member m where m.room_nid = $1::int8 and m.user_nid = $2::int8"
         "  union all"
-        "  select s.replaces, c.steps + 1 from c join state_event s on s.nid = c.nid"
+        "  select s.replaces, c.steps + 1, c.stream from c join state_event s on s.nid = c.nid"
         "  where s.replaces is not null and c.steps < $3::int4)"
-        " select " MX_EVENT_COLUMNS " from " MX_EVENT_FROM " join c on c.nid = e.nid order by c.steps");
+        " select " MX_EVENT_COLUMNS ", c.stream from " MX_EVENT_FROM " join c on c.nid = e.nid order by c.steps");
 
-apr_status_t mx_store_member_chain(mx_event_row_t **prows, int *pn, mx_store_t *store, apr_int64_t room_nid,
+apr_status_t mx_store_member_chain(mx_event_row_t **prows, int *pn, apr_int64_t *pstream, mx_store_t *store, apr_int64_t room_nid,
                                    apr_int64_t user_nid, int max, apr_pool_t *pool)
 {
     mx_rows_t *rows = NULL;
     apr_status_t rv = mx_store_run(&rows, store, pool, &member_chain, room_nid, user_nid, max);
 
-    return read_events(prows, pn, rv, rows, pool);
+    rv = read_events(prows, pn, rv, rows, pool);
+    if (rv == APR_SUCCESS)
+        *pstream = *pn ? mx_row_int(rows, 0, MX_EVENT_NCOLUMNS) : 0;
+    return rv;
 }
 
 MX_STMT(member_rooms, "li",

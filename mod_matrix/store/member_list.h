@@ -18,9 +18,9 @@ apr_status_t mx_store_member_find(mx_member_row_t *out, mx_store_t *store, apr_i
                                   apr_pool_t *pool);
 /**
  * The member events of a user in a room, newest first, each replaced by the one before it: at most `max` of them.
- * None: *pn is 0.
+ * None: *pn is 0. *pstream: since when the membership is what it is.
  */
-apr_status_t mx_store_member_chain(mx_event_row_t **prows, int *pn, mx_store_t *store, apr_int64_t room_nid,
+apr_status_t mx_store_member_chain(mx_event_row_t **prows, int *pn, apr_int64_t *pstream, mx_store_t *store, apr_int64_t room_nid,
                                    apr_int64_t user_nid, int max, apr_pool_t *pool);
 /** The room ids of a local user's rooms with that membership, sorted. */
 apr_status_t mx_store_member_rooms(const char ***pids, int *pn, mx_store_t *store, apr_int64_t user_nid,

@@ -140,20 +140,30 @@ apr_status_t mx_store_state_diff(mx_state_item_t **pitems, int *pn, mx_store_t *
     return APR_SUCCESS;
 }
 
-apr_status_t mx_store_state_at(apr_int64_t *snaps_out, mx_store_t *store, const apr_int64_t *room_nids, int n,
-                               apr_int64_t stream, apr_pool_t *pool)
+apr_status_t mx_store_state_at_each(apr_int64_t *snaps_out, mx_store_t *store, const apr_int64_t *room_nids, const apr_int64_t *streams,
+                                    int n, apr_pool_t *pool)
 {
-    MX_STMT(state_at, "Ll",
-            "select (select l.snap_nid from room_state_log l where l.room_nid = w.room_nid and l.stream <= $2::int8"
-            " order by l.stream desc limit 1) from unnest($1::int8[]) with ordinality w(room_nid, o) order by w.o");
+    MX_STMT(state_at, "LL",
+            "select (select l.snap_nid from room_state_log l where l.room_nid = w.room_nid and l.stream <= w.stream"
+            " order by l.stream desc limit 1) from unnest($1::int8[], $2::int8[]) with ordinality w(room_nid, stream, o) order by w.o");
     mx_rows_t *rows;
     int i;
-    apr_status_t rv = mx_store_run(&rows, store, pool, &state_at, room_nids, n, stream);
+    apr_status_t rv = mx_store_run(&rows, store, pool, &state_at, room_nids, n, streams, n);
     if (rv != APR_SUCCESS)
         return rv;
     for (i = 0; i < n; i++)
         snaps_out[i] = mx_row_int(rows, i, 0);
     return APR_SUCCESS;
+}
+
+apr_status_t mx_store_state_at(apr_int64_t *snaps_out, mx_store_t *store, const apr_int64_t *room_nids, int n, apr_int64_t stream,
+                               apr_pool_t *pool)
+{
+    apr_int64_t *streams = apr_palloc(pool, sizeof(*streams) * (apr_size_t)(n + 1));
+    int i;
+    for (i = 0; i < n; i++)
+        streams[i] = stream;
+    return mx_store_state_at_each(snaps_out, store, room_nids, streams, n, pool);
 }
 
 apr_status_t mx_store_state_measure(int *psize, mx_state_hash_t *phash, mx_store_t *store, apr_int64_t snap_nid, apr_pool_t *pool)

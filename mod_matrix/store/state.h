@@ -32,6 +32,9 @@ apr_status_t mx_store_state_diff(mx_state_item_t **pitems, int *pn, mx_store_t *
 /** The room's current snapshot as of a stream position, for several rooms at once; 0 where the room had none yet. */
 apr_status_t mx_store_state_at(apr_int64_t *snaps_out, mx_store_t *store, const apr_int64_t *room_nids, int n,
                                apr_int64_t stream, apr_pool_t *pool);
+/** The same, as of a position of its own for each of them (a room may come several times). */
+apr_status_t mx_store_state_at_each(apr_int64_t *snaps_out, mx_store_t *store, const apr_int64_t *room_nids, const apr_int64_t *streams,
+                                    int n, apr_pool_t *pool);
 
 /** Number of entries and hash of a snapshot; MX_STORE_NONE. */
 struct mx_state_hash_t;

@@ -22,9 +22,11 @@ typedef struct mx_sync_event_row_t {
     apr_int64_t replaced_snap;       /* state before it */
     apr_int64_t txn_device_nid;      /* the device that sent it, with its transaction id; 0: none */
     const char *txn_id;
+    apr_int64_t snap_was, snap_is;   /* the room's state until the event's position, and from there on; 0: none */
+    int after_gap;                   /* what came before it in the timeline is not all here */
 } mx_sync_event_row_t;
 
-/** Live events of the range in stream order, at most `limit`; *pseen counts hidden ones too. */
+/** Live events whose position (`event.ord`) is in the range, in stream order, at most `limit`; *pseen counts hidden ones too. */
 apr_status_t mx_store_sync_events(mx_sync_event_row_t **pout, int *pn, int *pseen, mx_conn_t *conn, apr_int64_t after,
                                   apr_int64_t upto, int limit, apr_pool_t *pool);
 
@@ -64,6 +66,10 @@ typedef struct mx_sync_interest_row_t {
 apr_status_t mx_store_sync_interest(mx_sync_interest_row_t **pout, int *pn, mx_conn_t *conn, const apr_int64_t *user_nids, int n,
                                     apr_int64_t since, apr_pool_t *pool);
 
+/** Local members of the room whom these state keys are about, as they are now; a row with a later `stream` moved again since. */
+apr_status_t mx_store_sync_moved(mx_sync_interest_row_t **pout, int *pn, mx_conn_t *conn, apr_int64_t room_nid, const apr_int64_t *skeys,
+                                 int n, apr_pool_t *pool);
+
 /* ---- an answer (sync_rooms.c) ---- */
 
 typedef struct mx_sync_member_row_t {
@@ -91,8 +97,14 @@ typedef struct mx_sync_sql_filter_t {
 typedef struct mx_sync_span_t {
     apr_int64_t room_nid, after, upto;
 } mx_sync_span_t;
-/** The newest `limit` events of each span that pass the filter, grouped in the order of the spans, oldest first. */
-apr_status_t mx_store_sync_timelines(mx_event_row_t **pout, int *pn, mx_conn_t *conn, const mx_sync_span_t *spans, int nspans,
+/** What a span holds. */
+typedef struct mx_sync_timeline_t {
+    mx_event_row_t *rows;            /* oldest first */
+    int n;
+    apr_int64_t gap;                 /* ord of the newest event in the span before which events are missing; 0: none */
+} mx_sync_timeline_t;
+/** The newest `limit` events of each span that pass the filter, but none from before a gap: out[i] for spans[i]. */
+apr_status_t mx_store_sync_timelines(mx_sync_timeline_t *out, mx_conn_t *conn, const mx_sync_span_t *spans, int nspans,
                                      const mx_sync_sql_filter_t *filter, int limit, apr_pool_t *pool);
 
 /** State events by nid; with lazy set, member events only if their nid is among `members`. In no order. */

@@ -24,11 +24,10 @@ MX_STMT(sync_device_state, "ll",
 #define SHARES(user)                                                                                                             \
     "exists (select from member me join member o on o.room_nid = me.room_nid and o.user_nid = " user " and o.membership = 2"     \
     " where me.local and me.user_nid = $1::int8 and me.membership = 2)"
-/* Member events of the span, in rooms where the reader stayed, and what their users are there now. */
+/* Whose membership changed since then in rooms where the reader stayed: by an event, or because forks were resolved. */
 #define MOVED_MEMBER                                                                                                             \
-    " from unnest($5::int8[]) as q(room_nid) join state_event s on s.room_nid = q.room_nid and s.nid > $2::int8 and s.nid <= $3::int8" \
-    " join skey k on k.skey_nid = s.skey_nid and k.type_nid = (select type_nid from ev_type where type = 'm.room.member')"       \
-    " join mxid u on u.mxid = k.state_key join member m on m.room_nid = q.room_nid and m.user_nid = u.user_nid"
+    " from unnest($5::int8[]) as q(room_nid) join member m on m.room_nid = q.room_nid and m.stream > $2::int8"                   \
+    " join mxid u on u.user_nid = m.user_nid"
 MX_STMT(sync_devices_changed, "lllLL",
         "select x.mxid from (select c.user_nid from device_change c where c.stream > $2::int8 and c.viewer_nid = 0"
         "   and " SHARES("c.user_nid")
@@ -37,11 +36,13 @@ MX_STMT(sync_devices_changed, "lllLL",
         " union select m.user_nid from member m where m.room_nid = any($4::int8[]) and m.membership = 2 and m.user_nid <> $1::int8"
         " ) c join mxid x on x.user_nid = c.user_nid where $3::int8 >= 0 and cardinality($5::int8[]) >= 0 order by 1");
 MX_STMT(sync_devices_joined, "lllLL",
-        "select u.mxid, s.replaces" MOVED_MEMBER " and m.membership = 2 and m.user_nid <> $1::int8 where $4::int8[] is not null");
+        "select u.mxid, case when e.ord = m.stream then s.replaces end" MOVED_MEMBER " join event e on e.nid = m.nid"
+        " join state_event s on s.nid = m.nid where m.membership = 2 and m.user_nid <> $1::int8 and $3::int8 >= 0"
+        " and $4::int8[] is not null");
 MX_STMT(sync_devices_left, "lllLL",
         "select x.mxid from (select m.user_nid from member m where m.room_nid = any($4::int8[]) and m.membership = 2"
-        " union select m.user_nid" MOVED_MEMBER " and m.membership in (4, 5)"
-        " ) c join mxid x on x.user_nid = c.user_nid where c.user_nid <> $1::int8 and not " SHARES("c.user_nid") " order by 1");
+        " union select m.user_nid" MOVED_MEMBER " where m.membership in (4, 5)"
+        " ) c join mxid x on x.user_nid = c.user_nid where $3::int8 >= 0 and c.user_nid <> $1::int8 and not " SHARES("c.user_nid") " order by 1");
 
 apr_status_t mx_store_sync_devices(mx_sync_device_row_t **pout, int *pn, mx_conn_t *conn, apr_int64_t after, apr_int64_t upto, int limit,
                                    apr_pool_t *pool)

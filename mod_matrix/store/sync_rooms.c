@@ -15,7 +15,8 @@ MX_STMT(sync_members, "ll",
     " limit $4::int4) x join member m on m.room_nid = x.room_nid and m.user_nid = $1::int8 and m.membership = 2)"
 MX_STMT(sync_quiet, "lllil",
         "select not exists (select from member m where m.local and m.user_nid = $1::int8 and m.stream > $2::int8)"
-        " and not exists " MOVED("event", "nid") " and not exists " MOVED("receipt", "stream")
+        " and not exists " MOVED("event", "nid") " and not exists " MOVED("(select * from event where ord > 0 and ord <> nid) late", "ord")
+        " and not exists " MOVED("receipt", "stream")
         " and not exists " MOVED("typing_room", "stream")
         " and not exists (select from account_data a where a.user_nid = $1::int8 and a.stream > $2::int8 and a.stream <= $3::int8)"
         " and not exists (select from to_device t where t.device_nid = $5::int8 and t.stream > $2::int8 and t.stream <= $3::int8)"
@@ -24,15 +25,16 @@ MX_STMT(sync_quiet, "lllil",
         "   and (c.user_nid = $1::int8 or c.viewer_nid <> 0 or exists (select from member me join member o on o.room_nid = me.room_nid"
         "     and o.user_nid = c.user_nid and o.membership = 2 where me.local and me.user_nid = $1::int8 and me.membership = 2)))");
 MX_STMT(sync_timelines, "LLLioSoSoSoS",
-        "select t.* from unnest($1::int8[], $2::int8[], $3::int8[]) with ordinality as q(room_nid, after, upto, i)"
-        " cross join lateral (select " MX_EVENT_COLUMNS " from event e left join state_event s on s.nid = e.nid"
-        "   where e.room_nid = q.room_nid and e.ord > q.after and e.ord <= q.upto and " SHOWN
+        "select t.*, q.i - 1, g.gap from unnest($1::int8[], $2::int8[], $3::int8[]) with ordinality as q(room_nid, after, upto, i)"
+        " cross join lateral (select max(ord) as gap from gap where room_nid = q.room_nid and ord > q.after and ord <= q.upto) g"
+        " left join lateral (select " MX_EVENT_COLUMNS " from event e left join state_event s on s.nid = e.nid"
+        "   where e.room_nid = q.room_nid and e.ord > coalesce(g.gap - 1, q.after) and e.ord <= q.upto and " SHOWN
         "   and ($5::bool is false or e.type_nid in (select type_nid from ev_type where type like any($6::text[])))"
         "   and ($7::bool is false or e.type_nid not in (select type_nid from ev_type where type like any($8::text[])))"
         "   and ($9::bool is false or e.sender_nid in (select user_nid from mxid where mxid = any($10::text[])))"
         "   and ($11::bool is false or e.sender_nid not in (select user_nid from mxid where mxid = any($12::text[])))"
-        "   order by e.ord desc limit $4::int4) t"
-        " order by q.i, t.ord");
+        "   order by e.ord desc limit $4::int4) t on true"
+        " where t.nid is not null or g.gap is not null order by q.i, t.ord");
 /* Two halves, each by the index: asking of each event whether it is among the members costs the product of the two. */
 #define MEMBER_TYPE "(select type_nid from ev_type where type = 'm.room.member')"
 MX_STMT(sync_state_rows, "LoL",
@@ -84,7 +86,21 @@ static int count(const char **list)
     return n;
 }
 
-apr_status_t mx_store_sync_timelines(mx_event_row_t **pout, int *pn, mx_conn_t *conn, const mx_sync_span_t *spans, int nspans,
+/* A row without an event says that its span has a gap and nothing after it. */
+static void share_out(mx_sync_timeline_t *out, const mx_rows_t *rows, apr_pool_t *pool)
+{
+    mx_event_row_t *events = NULL;
+    int i, n = mx_store_event_read_all(&events, rows, pool);
+
+    for (i = 0; i < n; i++) {
+        mx_sync_timeline_t *timeline = &out[mx_row_int(rows, i, MX_EVENT_NCOLUMNS)];
+
+        timeline->gap = mx_row_int(rows, i, MX_EVENT_NCOLUMNS + 1);
+        if (events[i].nid && !timeline->n++) timeline->rows = &events[i];
+    }
+}
+
+apr_status_t mx_store_sync_timelines(mx_sync_timeline_t *out, mx_conn_t *conn, const mx_sync_span_t *spans, int nspans,
                                      const mx_sync_sql_filter_t *f, int limit, apr_pool_t *pool)
 {
     apr_int64_t *columns[3];
@@ -102,7 +118,8 @@ apr_status_t mx_store_sync_timelines(mx_event_row_t **pout, int *pn, mx_conn_t *
                         f->types != NULL, f->types, count(f->types), f->not_types != NULL, f->not_types, count(f->not_types),
                         f->senders != NULL, f->senders, count(f->senders), f->not_senders != NULL, f->not_senders,
                         count(f->not_senders));
-    if (rv == APR_SUCCESS) *pn = mx_store_event_read_all(pout, rows, pool);
+    memset(out, 0, sizeof(*out) * (apr_size_t)nspans);
+    if (rv == APR_SUCCESS) share_out(out, rows, pool);
     return rv;
 }
 

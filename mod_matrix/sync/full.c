@@ -69,7 +69,7 @@ static int needs_summary(const mx_sync_part_t *part, const summary_types_t *type
 {
     if (part->section != MX_SECTION_JOIN) return 0;
     if (part->full) return 1;
-    return part->moved && (part->limited || part->gappy ? part->snap_since != part->snap_end : moves_summary(part, types));
+    return part->moved && (part->limited || part->gappy || part->broken ? part->snap_since != part->snap_end : moves_summary(part, types));
 }
 
 static const mx_error_t *add_summaries(mx_sync_full_t *full)
@@ -205,7 +205,7 @@ const mx_error_t *mx_sync_full_answer(mx_sync_answer_t *out, mx_server_t *server
         return NULL;
     }
     if (!err) err = mx_sync_rooms_timelines(&full);
-    if (!err) err = mx_sync_room_state_snaps(&full);
+    if (!err) err = mx_sync_room_fork_settle(&full);
     if (!err) err = add_summaries(&full);
     if (!err) err = mx_sync_room_state_load(&full);
     if (!err) err = add_small(&full);

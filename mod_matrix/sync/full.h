@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * An answer from the database, in steps that each read for all rooms at once: rooms.c finds the rooms and their
- * timelines, room_state.c their state, room_write.c writes; full.c is the table of contents.
+ * timelines, room_fork.c what forks did to them, room_state.c their state, room_write.c writes; full.c is the table of contents.
  */
 #ifndef MX_SYNC_FULL_H
 #define MX_SYNC_FULL_H
@@ -23,12 +23,13 @@ typedef struct mx_sync_part_t {
     unsigned limited : 1;        /* older events of the span are left out */
     unsigned gappy : 1;          /* events between those of the timeline are left out: filtered, or hidden from the reader */
     unsigned open : 1;           /* the reader may see the whole timeline */
+    unsigned broken : 1;         /* the room's state at the end is not what it was at `since` and what the timeline says */
     mx_sync_span_t span;
     mx_event_row_t *rows;        /* timeline, oldest first */
     int n;
-    int fetched;                 /* before hiding: 0 means the span is empty */
     apr_int64_t prev;            /* position just before the timeline */
-    apr_int64_t snap_since, snap_start, snap_end;
+    apr_int64_t snap_since, snap_start, snap_end;   /* the state at the token, at the timeline's start, at the end */
+    apr_int64_t snap_base;       /* one of the latter: what is told in `state` */
     const mx_room_summary_t *summary;   /* NULL: not told */
     apr_array_header_t *state;   /* of apr_int64_t: nids of the state events to tell */
     apr_array_header_t *state_rows;   /* of const mx_event_row_t *, in the order of their nids */
@@ -71,8 +72,13 @@ static inline int mx_sync_part_has_state(const mx_sync_part_t *part)
 const mx_error_t *mx_sync_part_refresh(mx_sync_full_t *full, const mx_sync_part_t *part);
 const mx_error_t *mx_sync_rooms_find(mx_sync_full_t *full);
 const mx_error_t *mx_sync_rooms_timelines(mx_sync_full_t *full);
+/* room_fork.c */
+/** Each event of the timeline stands on the state that the one before it left, and the last one left the room's. */
+int mx_sync_part_is_linked(const mx_sync_part_t *part);
+/** Cuts off what would leave the client with a state that is not the room's; then `snap_start`, `snap_base` and `broken` are known. */
+const mx_error_t *mx_sync_room_fork_settle(mx_sync_full_t *full);
 /* room_state.c */
-/** The snapshots that the parts begin and end with. */
+/** The snapshots that the rooms had at the token, and have at the end. */
 const mx_error_t *mx_sync_room_state_snaps(mx_sync_full_t *full);
 const mx_error_t *mx_sync_room_state_load(mx_sync_full_t *full);
 /* room_lazy.c */

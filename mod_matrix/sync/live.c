@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * An answer from the ring alone: shared bytes and a small patch for each reader. Wherever more than the entries is needed
- * (a gap, the reader's own membership, changed members, lazily loaded ones, unusual filters) it declines, and the answer
- * comes from the database (sync/full.c). Both say the same.
+ * (a gap, a resolved fork, the reader's own membership, changed members, lazily loaded ones, unusual filters) it declines, and the
+ * answer comes from the database (sync/full.c). Both say the same.
  */
 #include "sync/devices.h"
 #include "user/push_rules.h"
@@ -48,7 +48,8 @@ int mx_sync_entry_passes(const mx_sync_entry_t *entry, const mx_filter_t *filter
     switch (entry->kind) {
     case MX_ENTRY_EVENT:
         /* what the timeline refuses may still change the state that is told */
-        return entry->is_state || mx_event_filter_allows(&filter->timeline, entry->type, entry->user_id, entry->room_id, entry->has_url);
+        return entry->is_state || entry->jumps
+               || mx_event_filter_allows(&filter->timeline, entry->type, entry->user_id, entry->room_id, entry->has_url);
     case MX_ENTRY_ACCOUNT_DATA:
         return mx_event_filter_allows(entry->room_nid ? &filter->room_account_data : &filter->account_data, entry->type, NULL,
                                       entry->room_id, 0);
@@ -110,7 +111,7 @@ static int take_event(live_t *live, const mx_sync_entry_t *entry)
     const mx_filter_t *filter = live->ask->filter;
     live_room_t *room;
 
-    if (entry->moves_summary || apr_atomic_read32((apr_uint32_t *)(apr_uintptr_t)&entry->stale)) return 0;
+    if (entry->moves_summary || entry->jumps || apr_atomic_read32((apr_uint32_t *)(apr_uintptr_t)&entry->stale)) return 0;
     if (!mx_event_filter_allows(&filter->timeline, entry->type, entry->user_id, entry->room_id, entry->has_url)) return !entry->is_state;
     if (filter->state.lazy_load_members
         && !mx_sync_lazy_known(live->state, live->ask->who->device_nid, entry->room_nid, entry->user_nid, live->ask->acked))
@@ -130,6 +131,15 @@ static void take_for_device(live_t *live, const mx_sync_entry_t *entry)
     }
 }
 
+/* It may put the room into another section of the answer; of a room that the reader is not in, any word on that is told there. */
+static int moves_reader(const live_t *live, const mx_sync_entry_t *entry)
+{
+    apr_int64_t reader = live->ask->who->user_nid;
+
+    if (entry->target_nid == reader && (entry->moves_summary || !mx_nid_map_get(&live->user->rooms, entry->room_nid))) return 1;
+    return mx_sync_entry_moved(entry, reader);
+}
+
 static int take(live_t *live, const mx_sync_entry_t *entry)
 {
     int own = entry->user_nid == live->ask->who->user_nid;
@@ -139,7 +149,7 @@ static int take(live_t *live, const mx_sync_entry_t *entry)
         take_for_device(live, entry);
         return 1;
     }
-    if (entry->target_nid == live->ask->who->user_nid && entry->moves_summary) return 0;
+    if (moves_reader(live, entry)) return 0;
     if (entry->kind == MX_ENTRY_ACCOUNT_DATA ? !own : !mx_nid_map_get(&live->user->rooms, entry->room_nid)) return 1;
     if (!mx_sync_entry_passes(entry, live->ask->filter)) return 1;
     if (entry->kind == MX_ENTRY_EVENT) return take_event(live, entry);

@@ -10,6 +10,7 @@
 typedef struct reading_t {
     mx_sync_state_t *state;
     mx_sync_batch_t *batch;
+    mx_conn_t *conn;
     mx_buf_t *text;              /* scratch */
     apr_pool_t *pool;            /* of the turn */
 } reading_t;
@@ -111,10 +112,72 @@ static void read_content(mx_sync_entry_t *entry, reading_t *rd, const mx_sync_ev
     entry->moves_summary = entry->membership != membership_of(row->replaced, rd->pool);
 }
 
-static void add_event(reading_t *rd, const mx_sync_event_row_t *row)
+/* Those of our users whose membership is among the changes. */
+static apr_status_t find_moved(mx_sync_entry_t *entry, reading_t *rd, const mx_state_item_t *changes, int n)
+{
+    apr_int64_t *skeys = apr_palloc(rd->pool, sizeof(*skeys) * (apr_size_t)(n + 1));
+    mx_sync_interest_row_t *rows = NULL;
+    mx_sync_moved_t *moved;
+    apr_status_t rv;
+    int i;
+
+    for (i = 0; i < n; i++) skeys[i] = changes[i].skey_nid;
+    rv = n ? mx_store_sync_moved(&rows, &entry->nmoved, rd->conn, entry->room_nid, skeys, n, rd->pool) : APR_SUCCESS;
+    if (rv != APR_SUCCESS || !entry->nmoved) return rv;
+    entry->moved = moved = apr_palloc(rd->batch->pool, sizeof(*moved) * (apr_size_t)entry->nmoved);
+    for (i = 0; i < entry->nmoved; i++)
+        moved[i] = (mx_sync_moved_t){ rows[i].user_nid, rows[i].stream, (mx_membership_e)rows[i].membership };
+    rd->batch->bytes += sizeof(*moved) * (apr_size_t)entry->nmoved;
+    return APR_SUCCESS;
+}
+
+/*
+ * Where one of our users was another member on the event's own branch than in the room, the event is not the same for all readers: some
+ * may not see it, or are told another `membership` of theirs.
+ */
+static apr_status_t find_strangers(mx_sync_entry_t *entry, reading_t *rd, const mx_sync_event_row_t *row)
+{
+    mx_state_item_t *changes = NULL;
+    mx_sync_interest_row_t *rows = NULL;
+    apr_int64_t *skeys;
+    int i, n = 0, nrows = 0;
+    apr_status_t rv = mx_store_state_diff(&changes, &n, rd->state->server->store, row->event.snap_nid, row->snap_was, rd->pool);
+
+    if (rv != APR_SUCCESS || !n) return rv;
+    skeys = apr_palloc(rd->pool, sizeof(*skeys) * (apr_size_t)n);
+    for (i = 0; i < n; i++) skeys[i] = changes[i].skey_nid;
+    rv = mx_store_sync_moved(&rows, &nrows, rd->conn, entry->room_nid, skeys, n, rd->pool);
+    if (nrows) entry->stale = 1;
+    return rv;
+}
+
+/* An event from beside the room's line of states. It is one like others if it changed what it says, and nothing else. */
+static apr_status_t add_fork(mx_sync_entry_t *entry, reading_t *rd, const mx_sync_event_row_t *row)
 {
     const mx_event_row_t *event = &row->event;
-    mx_sync_entry_t *entry = add_entry(rd, MX_ENTRY_EVENT, event->nid, event->room_nid, event->sender_nid);
+    mx_state_item_t *changes = NULL;
+    int n = 0;
+    apr_status_t rv = mx_store_state_diff(&changes, &n, rd->state->server->store, row->snap_was, row->snap_is, rd->pool);
+
+    if (rv != APR_SUCCESS) return rv;
+    if (event->skey_nid) entry->jumps = entry->target_nid || n != 1 || changes->nid != event->nid;
+    else entry->jumps = n > 0;
+    if (!entry->jumps) rv = find_strangers(entry, rd, row);
+    return rv == APR_SUCCESS ? find_moved(entry, rd, changes, n) : rv;
+}
+
+static int is_fork(const mx_sync_event_row_t *row)
+{
+    const mx_event_row_t *event = &row->event;
+
+    return event->snap_nid != row->snap_was || (event->skey_nid ? event->snap_after : event->snap_nid) != row->snap_is;
+}
+
+static apr_status_t add_event(reading_t *rd, const mx_sync_event_row_t *row)
+{
+    const mx_event_row_t *event = &row->event;
+    mx_sync_entry_t *entry = add_entry(rd, MX_ENTRY_EVENT, event->ord, event->room_nid, event->sender_nid);
+    apr_status_t rv = APR_SUCCESS;
     int hidden = 0;
 
     entry->room_id = keep_str(rd, row->room_id);
@@ -129,6 +192,21 @@ static void add_event(reading_t *rd, const mx_sync_event_row_t *row)
     entry->body = event_body(rd, row, entry->event_id);
     entry->more_unsigned = replaced_part(&hidden, rd, row);
     entry->stale = event->redacted_by != 0 || hidden;
+    if (is_fork(row)) rv = add_fork(entry, rd, row);
+    else if (row->after_gap && event->skey_nid) rv = find_moved(entry, rd, &(mx_state_item_t){ event->skey_nid, event->nid }, 1);
+    if (row->after_gap) entry->jumps = 1;
+    return rv;
+}
+
+/* The batch, or none, is the caller's. */
+static apr_status_t add_events(reading_t *rd, const mx_sync_event_row_t *rows, int n)
+{
+    apr_status_t rv = APR_SUCCESS;
+    int i;
+
+    for (i = 0; rv == APR_SUCCESS && i < n; i++) rv = add_event(rd, &rows[i]);
+    if (rv != APR_SUCCESS) mx_sync_batch_unpin(rd->batch);
+    return rv;
 }
 
 /* ---- what is no event ---- */
@@ -228,7 +306,7 @@ static int by_position(const void *a, const void *b)
 apr_status_t mx_sync_read(mx_sync_batch_t **pbatch, mx_sync_state_t *state, mx_conn_t *conn, apr_int64_t after, apr_int64_t upto,
                           apr_pool_t *pool)
 {
-    reading_t rd = { .state = state, .text = mx_buf_create(pool), .pool = pool };
+    reading_t rd = { .state = state, .conn = conn, .text = mx_buf_create(pool), .pool = pool };
     news_t news = { 0 };
     int i, fits = 0;
     apr_status_t rv = read_rows(&news, &fits, conn, after, upto, state->ring.max_entries + 1, pool);
@@ -240,7 +318,8 @@ apr_status_t mx_sync_read(mx_sync_batch_t **pbatch, mx_sync_state_t *state, mx_c
     }
     rd.batch = mx_sync_batch_create(after, upto, news.nevents + news.ndata + news.nreceipts + news.ntyping + news.ndevices + news.nchanges);
     if (!rd.batch) return APR_ENOMEM;
-    for (i = 0; i < news.nevents; i++) add_event(&rd, &news.events[i]);
+    rv = add_events(&rd, news.events, news.nevents);
+    if (rv != APR_SUCCESS) return rv;
     for (i = 0; i < news.ndata; i++) add_account_data(&rd, &news.data[i]);
     for (i = 0; i < news.nreceipts; i++) add_receipt(&rd, &news.receipts[i]);
     for (i = 0; i < news.ntyping; i++) add_typing(&rd, &news.typing[i]);

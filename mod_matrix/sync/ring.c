@@ -2,6 +2,15 @@
 /* The ring: a list of batches, bounded by entries and by bytes. */
 #include "sync/ring.h"
 
+int mx_sync_entry_moved(const mx_sync_entry_t *entry, apr_int64_t user_nid)
+{
+    int i;
+
+    for (i = 0; i < entry->nmoved; i++)
+        if (entry->moved[i].user_nid == user_nid) return 1;
+    return 0;
+}
+
 mx_sync_batch_t *mx_sync_batch_create(apr_int64_t from, apr_int64_t to, int max)
 {
     mx_sync_batch_t *batch;

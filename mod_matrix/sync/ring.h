@@ -13,6 +13,13 @@
 typedef enum { MX_ENTRY_EVENT, MX_ENTRY_ACCOUNT_DATA, MX_ENTRY_RECEIPT, MX_ENTRY_TYPING,
                MX_ENTRY_TO_DEVICE, MX_ENTRY_KEY_STOCK, MX_ENTRY_DEVICE_LIST } mx_sync_kind_e;
 
+/** One of our users whom a resolution put out of a room or in again. */
+typedef struct mx_sync_moved_t {
+    apr_int64_t user_nid;
+    apr_int64_t stream;          /* since when; past the entry's position if it moved again */
+    mx_membership_e membership;  /* now */
+} mx_sync_moved_t;
+
 /** One thing to tell. Strings live in the batch. */
 typedef struct mx_sync_entry_t {
     mx_sync_kind_e kind;
@@ -23,6 +30,7 @@ typedef struct mx_sync_entry_t {
     mx_slice_t body;             /* event: client form without `unsigned` and the last brace; receipt: {"ts":…}; else a whole event */
     unsigned is_state : 1, has_url : 1;
     unsigned moves_summary : 1;  /* a membership, not only a profile, or the room's name changed: counts and heroes may differ */
+    unsigned jumps : 1;          /* after a gap, or the room's state became another than this event says: the database has to tell */
     apr_uint32_t stale;          /* atomic: the event was redacted since, the body is of the past */
     /* events */
     const char *event_id;        /* receipts: the event that was read */
@@ -33,6 +41,8 @@ typedef struct mx_sync_entry_t {
     apr_int64_t txn_device_nid;
     const char *txn_id;
     const char *redacts;         /* of a redaction: the event it redacts */
+    const mx_sync_moved_t *moved;
+    int nmoved;
     /* receipts */
     const char *thread_id;
     /* messages to a device, its stock of keys: content is read by who is asked for it */
@@ -61,6 +71,9 @@ typedef struct mx_sync_ring_t {
     int entries, max_entries;
     apr_size_t bytes, max_bytes;
 } mx_sync_ring_t;
+
+/** 1 if the entry moved that user. Needs no lock. */
+int mx_sync_entry_moved(const mx_sync_entry_t *entry, apr_int64_t user_nid);
 
 /** A batch of (from, to] with one reference; room for `max` entries. Needs no lock. */
 mx_sync_batch_t *mx_sync_batch_create(apr_int64_t from, apr_int64_t to, int max);

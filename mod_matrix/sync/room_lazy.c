@@ -85,7 +85,7 @@ static const mx_error_t *read_hits(apr_hash_t *hits, lazy_t *lazy)
     for (i = 0; i < lazy->wanted->nelts; i++) {
         wanted_t *wanted = &APR_ARRAY_IDX(lazy->wanted, i, wanted_t);
 
-        if (wanted->part != last) snaps[nsnaps++] = full->ask->use_state_after ? wanted->part->snap_end : wanted->part->snap_start;
+        if (wanted->part != last) snaps[nsnaps++] = wanted->part->snap_base;
         last = wanted->part;
         if (!wanted->skey_nid || apr_hash_get(asked, &wanted->skey_nid, sizeof(wanted->skey_nid))) continue;
         apr_hash_set(asked, &wanted->skey_nid, sizeof(wanted->skey_nid), "");
@@ -116,7 +116,7 @@ const mx_error_t *mx_sync_room_lazy_add(apr_array_header_t *members, mx_sync_ful
     if (!err) err = read_hits(hits, &lazy);
     for (i = 0; !err && i < lazy.wanted->nelts; i++) {
         const wanted_t *wanted = &APR_ARRAY_IDX(lazy.wanted, i, wanted_t);
-        hit_key_t key = { full->ask->use_state_after ? wanted->part->snap_end : wanted->part->snap_start, wanted->skey_nid };
+        hit_key_t key = { wanted->part->snap_base, wanted->skey_nid };
         const apr_int64_t *nid = apr_hash_get(hits, &key, sizeof(key));
 
         if (nid) {

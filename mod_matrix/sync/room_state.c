@@ -2,8 +2,8 @@
 /*
  * The `state` (or `state_after`) of each room: which state events are told, and their rows. CS-API: syncing.
  *
- * With the timeline whole, `state` is what changed before it begins. Where events of the timeline are missing (a gap, a
- * filter, history that is hidden), the changes that they made are told in `state` as well, or the client would never learn of them.
+ * With the timeline whole, `state` is what changed before it begins. Where changes are missing from the timeline (it is filtered, or
+ * history is hidden, or forks were resolved), `state` says what has become of the room, or the client would never learn of them.
  */
 #include "room/page.h"
 #include "sync/full.h"
@@ -36,29 +36,8 @@ static const mx_error_t *snaps_at(mx_sync_full_t *full, apr_int64_t position, in
 const mx_error_t *mx_sync_room_state_snaps(mx_sync_full_t *full)
 {
     const mx_error_t *err = snaps_at(full, full->upto, 1);
-    int i;
 
-    if (!err && !mx_sync_is_initial(full)) err = snaps_at(full, full->ask->since, 0);
-    for (i = 0; !err && i < full->nparts; i++) {
-        mx_sync_part_t *part = &full->parts[i];
-
-        part->snap_start = part->n ? part->rows[0].snap_nid : part->snap_end;
-    }
-    return err;
-}
-
-/* Each event of the timeline stands on the state that the one before it left: no change is missing. */
-static int is_unbroken(const mx_sync_part_t *part)
-{
-    apr_int64_t snap = part->snap_start;
-    int i;
-
-    if (part->gappy) return snap == part->snap_end && part->n == 0;
-    for (i = 0; i < part->n; i++) {
-        if (part->rows[i].snap_nid != snap) return 0;
-        if (part->rows[i].skey_nid) snap = part->rows[i].snap_after;
-    }
-    return snap == part->snap_end;
+    return err || mx_sync_is_initial(full) ? err : snaps_at(full, full->ask->since, 0);
 }
 
 /* ---- which events ---- */
@@ -71,6 +50,44 @@ static void add_items(mx_sync_part_t *part, const mx_state_list_t *list)
         if (list->items[i].nid) APR_ARRAY_PUSH(part->state, apr_int64_t) = list->items[i].nid;
 }
 
+static int by_value(const void *a, const void *b)
+{
+    const apr_int64_t *x = a, *y = b;
+
+    return *x < *y ? -1 : *x > *y;
+}
+
+/* Numbers of the timeline's events, sorted: its own order is another. */
+static apr_int64_t *timeline_nids(const mx_sync_part_t *part, apr_pool_t *pool)
+{
+    apr_int64_t *nids = apr_palloc(pool, sizeof(*nids) * (apr_size_t)(part->n + 1));
+    int i;
+
+    for (i = 0; i < part->n; i++) nids[i] = part->rows[i].nid;
+    if (part->n > 1) qsort(nids, (apr_size_t)part->n, sizeof(*nids), by_value);
+    return nids;
+}
+
+/*
+ * Where `state` is what the room has become, what the timeline tells anyway is taken out of it: so that its events have something to take
+ * the place of, a client that does not know it yet is told what was there before them.
+ */
+static void add_replaced(mx_sync_part_t *part, apr_array_header_t *members, apr_pool_t *pool)
+{
+    apr_hash_t *seen = apr_hash_make(pool);
+    int i;
+
+    if (!(part->full || part->limited) || part->snap_base == part->snap_start) return;
+    for (i = 0; i < part->n; i++) {
+        const mx_event_row_t *row = &part->rows[i];
+
+        if (!row->skey_nid || !row->replaces || apr_hash_get(seen, &row->skey_nid, sizeof(row->skey_nid))) continue;
+        apr_hash_set(seen, &row->skey_nid, sizeof(row->skey_nid), "");
+        APR_ARRAY_PUSH(part->state, apr_int64_t) = row->replaces;
+        APR_ARRAY_PUSH(members, apr_int64_t) = row->replaces;
+    }
+}
+
 /* What has to be asked of the snapshots: whole states, and differences. */
 typedef struct plan_t {
     apr_int64_t *snaps, *from, *to;
@@ -79,28 +96,21 @@ typedef struct plan_t {
     int nwhole, ndiff;
 } plan_t;
 
-static void plan_diff(plan_t *plan, mx_sync_part_t *part, apr_int64_t from, apr_int64_t to)
+static void plan_part(plan_t *plan, mx_sync_part_t *part)
 {
-    if (from == to) return;
-    plan->diff_of[plan->ndiff] = part;
-    plan->from[plan->ndiff] = from;
-    plan->to[plan->ndiff++] = to;
-}
-
-static void plan_part(plan_t *plan, const mx_sync_full_t *full, mx_sync_part_t *part)
-{
-    apr_int64_t base = full->ask->use_state_after ? part->snap_end : part->snap_start;
-
     if (part->full) {
         plan->whole_of[plan->nwhole] = part;
-        plan->snaps[plan->nwhole++] = base;
-    } else plan_diff(plan, part, part->snap_since, base);
-    if (!full->ask->use_state_after && !is_unbroken(part)) plan_diff(plan, part, part->snap_start, part->snap_end);
+        plan->snaps[plan->nwhole++] = part->snap_base;
+    } else if (part->snap_since != part->snap_base) {
+        plan->diff_of[plan->ndiff] = part;
+        plan->from[plan->ndiff] = part->snap_since;
+        plan->to[plan->ndiff++] = part->snap_base;
+    }
 }
 
 static plan_t make_plan(mx_sync_full_t *full)
 {
-    apr_size_t n = (apr_size_t)full->nparts * 2 + 1;
+    apr_size_t n = (apr_size_t)full->nparts + 1;
     plan_t plan = { 0 };
     int i;
 
@@ -114,7 +124,7 @@ static plan_t make_plan(mx_sync_full_t *full)
     for (i = 0; i < full->nparts; i++) {
         full->parts[i].state = apr_array_make(full->pool, 4, sizeof(apr_int64_t));
         full->parts[i].state_rows = apr_array_make(full->pool, 4, sizeof(const mx_event_row_t *));
-        if (mx_sync_part_has_state(&full->parts[i])) plan_part(&plan, full, &full->parts[i]);
+        if (mx_sync_part_has_state(&full->parts[i])) plan_part(&plan, &full->parts[i]);
     }
     return plan;
 }
@@ -134,45 +144,32 @@ static const mx_error_t *run_plan(plan_t *plan, mx_sync_full_t *full)
 
 /* ---- their rows ---- */
 
-static int by_nid(const void *a, const void *b)
-{
-    const apr_int64_t *x = a, *y = b;
-
-    return *x < *y ? -1 : *x > *y;
-}
-
 /* Sorts, and drops doubles and what the timeline tells anyway. */
 static void tidy(mx_sync_full_t *full, mx_sync_part_t *part)
 {
+    const apr_int64_t *told = timeline_nids(part, full->pool);
     apr_int64_t *nids = (apr_int64_t *)part->state->elts;
     int i, k = 0, kept = 0;
 
-    qsort(nids, (apr_size_t)part->state->nelts, sizeof(*nids), by_nid);
+    qsort(nids, (apr_size_t)part->state->nelts, sizeof(*nids), by_value);
     for (i = 0; i < part->state->nelts; i++) {
         if (kept && nids[kept - 1] == nids[i]) continue;
-        while (k < part->n && part->rows[k].nid < nids[i]) k++;
-        if (!full->ask->use_state_after && k < part->n && part->rows[k].nid == nids[i]) continue;
+        while (k < part->n && told[k] < nids[i]) k++;
+        if (!full->ask->use_state_after && k < part->n && told[k] == nids[i]) continue;
         nids[kept++] = nids[i];
     }
     part->state->nelts = kept;
 }
 
-/* Keeps the latest of each (type, state_key): a change that is missing from the timeline supersedes what it began with. */
 static const mx_error_t *take_rows(mx_sync_full_t *full, mx_sync_part_t *part, apr_hash_t *rows)
 {
-    apr_hash_t *latest = apr_hash_make(full->pool);
     const mx_error_t *err = NULL;
     int i, yes;
 
-    for (i = 0; i < part->state->nelts; i++) {
-        const mx_event_row_t *row = apr_hash_get(rows, &APR_ARRAY_IDX(part->state, i, apr_int64_t), sizeof(apr_int64_t));
-
-        if (row) apr_hash_set(latest, &row->skey_nid, sizeof(row->skey_nid), row);
-    }
     for (i = 0; !err && i < part->state->nelts; i++) {
         const mx_event_row_t *row = apr_hash_get(rows, &APR_ARRAY_IDX(part->state, i, apr_int64_t), sizeof(apr_int64_t));
 
-        if (!row || apr_hash_get(latest, &row->skey_nid, sizeof(row->skey_nid)) != row) continue;
+        if (!row) continue;
         err = mx_room_page_allows(&yes, full->server, &full->filter->state, part->member->room_id, row, full->pool);
         if (!err && yes) APR_ARRAY_PUSH(part->state_rows, const mx_event_row_t *) = row;
     }
@@ -218,7 +215,9 @@ const mx_error_t *mx_sync_room_state_load(mx_sync_full_t *full)
     apr_array_header_t *members = apr_array_make(full->pool, 16, sizeof(apr_int64_t));
     plan_t plan = make_plan(full);
     const mx_error_t *err = run_plan(&plan, full);
+    int i;
 
+    for (i = 0; !err && !full->ask->use_state_after && i < full->nparts; i++) add_replaced(&full->parts[i], members, full->pool);
     if (!err && full->filter->state.lazy_load_members) {
         allow_changed_members(members, &plan);
         err = mx_sync_room_lazy_add(members, full);

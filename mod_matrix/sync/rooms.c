@@ -88,7 +88,9 @@ static mx_sync_section_e section_of(const mx_sync_full_t *full, const mx_sync_pa
     case MX_MEMBERSHIP_JOIN: return MX_SECTION_JOIN;
     case MX_MEMBERSHIP_INVITE: return changed ? MX_SECTION_INVITE : MX_SECTION_NONE;
     case MX_MEMBERSHIP_KNOCK: return changed ? MX_SECTION_KNOCK : MX_SECTION_NONE;
-    case MX_MEMBERSHIP_NONE: return MX_SECTION_NONE;
+    case MX_MEMBERSHIP_NONE:     /* or no more: forks were resolved to a state that does not know the reader */
+        if (part->at_since == MX_MEMBERSHIP_NONE) return MX_SECTION_NONE;
+        break;
     default: break;
     }
     if (mx_sync_is_initial(full)) return full->filter->include_leave && !part->member->forgotten ? MX_SECTION_LEAVE : MX_SECTION_NONE;
@@ -166,7 +168,8 @@ static int wants_timeline(const mx_sync_full_t *full, const mx_sync_part_t *part
     return part->moved && mx_event_filter_allows(&rooms_alone, NULL, NULL, part->member->room_id, 0);
 }
 
-static apr_status_t read_timelines(mx_event_row_t **prows, int *pn, mx_sync_full_t *full, int limit)
+/* What the database has for the part, cut at the newest gap; NULL timeline: nothing was asked for. */
+static apr_status_t read_timelines(mx_sync_timeline_t **ptimelines, mx_sync_full_t *full, int limit)
 {
     const mx_event_filter_t *f = &full->filter->timeline;
     mx_sync_sql_filter_t sql = { patterns(f->types, full->pool), patterns(f->not_types, full->pool), f->senders, f->not_senders };
@@ -176,9 +179,9 @@ static apr_status_t read_timelines(mx_event_row_t **prows, int *pn, mx_sync_full
 
     for (i = 0; i < full->nparts; i++)
         if (wants_timeline(full, &full->parts[i])) spans[n++] = full->parts[i].span;
-    *pn = 0;
+    *ptimelines = apr_palloc(full->pool, sizeof(**ptimelines) * (apr_size_t)(n + 1));
     if (!n) return APR_SUCCESS;
-    MX_SYNC_WITH_CONN(rv, full, mx_store_sync_timelines(prows, pn, conn, spans, n, &sql, limit, full->pool));
+    MX_SYNC_WITH_CONN(rv, full, mx_store_sync_timelines(*ptimelines, conn, spans, n, &sql, limit, full->pool));
     return rv;
 }
 
@@ -195,14 +198,14 @@ static const mx_error_t *drop_without_url(mx_sync_full_t *full, mx_sync_part_t *
     return err;
 }
 
-/* Cuts a room's share out of all rows, at the filter's limit. */
-static const mx_error_t *share_out(mx_sync_full_t *full, mx_sync_part_t *part, mx_event_row_t *rows, int n, int asked, int limit)
+/* What was read of a room becomes its timeline, at most as long as the filter's limit. A gap that it reached is one that it tells of. */
+static const mx_error_t *take_timeline(mx_sync_full_t *full, mx_sync_part_t *part, const mx_sync_timeline_t *read, int asked, int limit)
 {
     const mx_error_t *err = NULL;
 
-    part->rows = rows;
-    part->fetched = part->n = n;
-    part->limited = n >= asked;
+    part->rows = read->rows;
+    part->n = read->n;
+    part->limited = read->n >= asked || read->gap;
     part->gappy = !mx_event_filter_is_open(&full->filter->timeline);
     if (full->filter->timeline.contains_url >= 0) err = drop_without_url(full, part);
     if (part->n > limit) {
@@ -213,59 +216,50 @@ static const mx_error_t *share_out(mx_sync_full_t *full, mx_sync_part_t *part, m
         if (!limit) return err;
     }
     if (part->n) part->prev = part->rows[0].ord - 1;
-    else if (part->limited) part->prev = rows[0].ord - 1;
+    else if (read->n >= asked) part->prev = read->rows[0].ord - 1;
+    else if (read->gap) part->prev = read->gap - 1;
     return err;
 }
 
 /* ---- what the reader may see of them ---- */
 
-/* The events that took the reader out of the rooms left; parts[i] for each row that is found. */
-static const mx_error_t *departures(mx_event_row_t **prows, mx_sync_part_t **parts, int *pn, mx_sync_full_t *full)
+/*
+ * Was the reader in the rooms it left, and what were they when it did? Who only declined an invitation has seen nothing and is shown
+ * nothing. What ended the membership need not be an event of the reader's: forks may resolve to a state without it.
+ */
+static const mx_error_t *find_departures(mx_sync_full_t *full)
 {
-    apr_int64_t *nids = apr_palloc(full->pool, sizeof(*nids) * (apr_size_t)(full->nparts + 1));
-    apr_hash_t *by_nid = apr_hash_make(full->pool);
+    apr_size_t max = (apr_size_t)full->nparts * 2 + 1;
+    apr_int64_t *rooms = apr_palloc(full->pool, sizeof(*rooms) * max), *at = apr_palloc(full->pool, sizeof(*at) * max);
+    apr_int64_t *snaps = apr_palloc(full->pool, sizeof(*snaps) * max);
+    mx_sync_part_t **parts = apr_palloc(full->pool, sizeof(*parts) * max);
+    mx_membership_e *before = apr_palloc(full->pool, sizeof(*before) * max);
+    const mx_error_t *err;
     apr_status_t rv;
     int i, n = 0;
 
-    for (i = 0; i < full->nparts; i++) {
-        mx_sync_part_t *part = &full->parts[i];
-
-        if (part->section != MX_SECTION_LEAVE) continue;
-        nids[n++] = part->member->nid;
-        apr_hash_set(by_nid, &part->member->nid, sizeof(part->member->nid), part);
-    }
-    *pn = 0;
+    for (i = 0; i < full->nparts; i++)
+        if (full->parts[i].section == MX_SECTION_LEAVE) parts[n++] = &full->parts[i];
     if (!n) return NULL;
-    rv = mx_store_event_by_nids(prows, pn, full->server->store, nids, n, full->pool);
-    if (rv != APR_SUCCESS) return mx_server_store_error(rv, "read the events that ended memberships", full->pool);
-    for (i = 0; i < *pn; i++) parts[i] = apr_hash_get(by_nid, &(*prows)[i].nid, sizeof((*prows)[i].nid));
-    return NULL;
-}
-
-/* Was the reader in the rooms it left? Who only declined an invitation has seen nothing and is shown nothing. */
-static const mx_error_t *find_departures(mx_sync_full_t *full)
-{
-    mx_sync_part_t **parts = apr_palloc(full->pool, sizeof(*parts) * (apr_size_t)(full->nparts + 1));
-    apr_int64_t *snaps = apr_palloc(full->pool, sizeof(*snaps) * (apr_size_t)(full->nparts + 1));
-    mx_membership_e *before = apr_palloc(full->pool, sizeof(*before) * (apr_size_t)(full->nparts + 1));
-    mx_event_row_t *rows = NULL;
-    int i, n = 0;
-    const mx_error_t *err = departures(&rows, parts, &n, full);
-
-    if (err || !n) return err;
-    for (i = 0; i < n; i++) snaps[i] = rows[i].snap_nid;
+    for (i = 0; i < n; i++) {
+        rooms[i] = rooms[n + i] = parts[i]->member->room_nid;
+        at[n + i] = parts[i]->span.upto;
+        at[i] = at[n + i] - 1;
+    }
+    rv = mx_store_state_at_each(snaps, full->server->store, rooms, at, 2 * n, full->pool);
+    if (rv != APR_SUCCESS) return mx_server_store_error(rv, "read the states that ended memberships", full->pool);
     err = mx_room_facts_membership(before, full->server, snaps, n, full->ask->who->user_id, full->pool);
     for (i = 0; !err && i < n; i++) {
-        parts[i]->was_joined = before[i] == MX_MEMBERSHIP_JOIN;
-        parts[i]->snap_end = rows[i].snap_after;
+        parts[i]->was_joined = before[i] == MX_MEMBERSHIP_JOIN || parts[i]->at_since == MX_MEMBERSHIP_JOIN;
+        parts[i]->snap_end = snaps[n + i];
     }
     return err;
 }
 
-/* Members since before the timeline see all of it. */
+/* Members since before the timeline see all of it, if each of its events stands on a state in which they are members. */
 static int needs_look(const mx_sync_part_t *part)
 {
-    return part->n && (part->section == MX_SECTION_LEAVE || part->member->stream > part->rows[0].nid);
+    return part->n && (part->section == MX_SECTION_LEAVE || part->member->stream > part->rows[0].ord || !mx_sync_part_is_linked(part));
 }
 
 /* Who is in a room now sees what was open to later members, if all of it was: known from the snapshots, without the room. */
@@ -332,21 +326,18 @@ const mx_error_t *mx_sync_rooms_timelines(mx_sync_full_t *full)
 {
     int limit = mx_sync_timeline_limit(full->server, full->filter), i, at = 0, n = 0;
     int asked = (limit + 1) * (full->filter->timeline.contains_url >= 0 ? URL_SCAN_FACTOR : 1);
-    mx_event_row_t *rows = NULL;
-    apr_status_t rv = read_timelines(&rows, &n, full, asked);
+    mx_sync_timeline_t *timelines = NULL;
+    apr_status_t rv = read_timelines(&timelines, full, asked);
     const mx_error_t *err = rv == APR_SUCCESS ? find_departures(full) : mx_server_store_error(rv, "read timelines", full->pool);
 
     for (i = 0; !err && i < full->nparts; i++) {
         mx_sync_part_t *part = &full->parts[i];
-        int from = at;
 
-        if (!wants_timeline(full, part)) {
-            part->gappy = part->moved;
-            continue;
-        }
-        while (at < n && rows[at].room_nid == part->member->room_nid) at++;
-        err = share_out(full, part, rows + from, at - from, asked, limit);
+        if (wants_timeline(full, part)) err = take_timeline(full, part, &timelines[at++], asked, limit);
+        else part->gappy = part->moved;
+        n += part->n;
     }
+    if (!err) err = mx_sync_room_state_snaps(full);
     if (!err) err = find_open(full, n);
     for (i = 0; !err && i < full->nparts; i++)
         if (needs_look(&full->parts[i]) && !full->parts[i].open) err = hide(full, &full->parts[i]);

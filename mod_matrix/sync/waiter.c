@@ -42,7 +42,7 @@ static void tell_target(mx_sync_state_t *state, const mx_sync_entry_t *entry)
 
     if (!user) return;
     wake_user(user, entry);
-    if (!user->loaded) return;
+    if (!user->loaded || entry->jumps) return;
     if (entry->membership == MX_MEMBERSHIP_JOIN) mx_sync_interest_join(&state->interest, user, entry->room_nid);
     else mx_sync_interest_part(&state->interest, user, entry->room_nid);
 }
@@ -56,6 +56,24 @@ static void tell_device_list(mx_sync_state_t *state, const mx_sync_entry_t *entr
     for (int i = 0; i < entry->nrooms; i++) wake_room(state, entry->rooms[i], entry);
 }
 
+/* Forks were resolved. What the rows say is true now; of a later change the ring has not heard yet, so until then nobody is sure. */
+static void tell_moved(mx_sync_state_t *state, const mx_sync_entry_t *entry)
+{
+    int i;
+
+    for (i = 0; i < entry->nmoved; i++) {
+        const mx_sync_moved_t *moved = &entry->moved[i];
+        mx_sync_user_t *user = mx_sync_interest_user(&state->interest, moved->user_nid);
+
+        if (!user) continue;
+        wake_user(user, entry);
+        if (moved->stream > entry->position && moved->stream > user->unsure_until) user->unsure_until = moved->stream;
+        if (!user->loaded) continue;
+        if (moved->membership == MX_MEMBERSHIP_JOIN) mx_sync_interest_join(&state->interest, user, entry->room_nid);
+        else mx_sync_interest_part(&state->interest, user, entry->room_nid);
+    }
+}
+
 static void tell(mx_sync_state_t *state, const mx_sync_entry_t *entry)
 {
     mx_sync_user_t *user;
@@ -64,6 +82,7 @@ static void tell(mx_sync_state_t *state, const mx_sync_entry_t *entry)
     case MX_ENTRY_EVENT:
         wake_room(state, entry->room_nid, entry);
         tell_target(state, entry);
+        tell_moved(state, entry);
         break;
     case MX_ENTRY_RECEIPT:
         if (!mx_str_eq(entry->type, "m.read.private")) {
@@ -112,7 +131,7 @@ static int concerns(const mx_sync_user_t *user, const mx_sync_entry_t *entry)
     if (entry->kind == MX_ENTRY_DEVICE_LIST) return mx_sync_entry_lists(entry, user);
     if (entry->kind == MX_ENTRY_ACCOUNT_DATA || entry->device_nid) return entry->user_nid == user->nid;
     if (entry->kind == MX_ENTRY_RECEIPT && mx_str_eq(entry->type, "m.read.private")) return entry->user_nid == user->nid;
-    return entry->target_nid == user->nid || mx_nid_map_get(&user->rooms, entry->room_nid);
+    return entry->target_nid == user->nid || mx_nid_map_get(&user->rooms, entry->room_nid) || mx_sync_entry_moved(entry, user->nid);
 }
 
 /* Is there news in the ring that the waiter has not looked at, or is the ring too short to say? */

@@ -49,7 +49,8 @@ typedef enum {
     MX_PUSH_MARK_NOTICE = 1,             /* content.msgtype is m.notice */
     MX_PUSH_MARK_EDIT = 2,               /* the relation is m.replace */
     MX_PUSH_MARK_ROOM = 4,               /* m.mentions.room, by somebody who may */
-    MX_PUSH_MARK_USER = 8                /* m.mentions.user_ids names the user: not of the event alone, never stored */
+    MX_PUSH_MARK_USER = 8,               /* m.mentions.user_ids names the user: not of the event alone, never stored */
+    MX_PUSH_MARK_STATE = 16              /* a state event, with an empty key, that a predefined rule notifies of */
 } mx_push_mark_e;
 
 /** The verdict on an event of that type with these marks; for plain sets. `state_key` NULL: no state event. */

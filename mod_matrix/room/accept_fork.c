@@ -4,6 +4,7 @@
  * the state that the room is in then. SS-API: PDUs, room state resolution.
  */
 #include "room/accept_pdu_private.h"
+#include "room/marks.h"
 
 #include "core/ident.h"
 #include "room/resolve.h"
@@ -422,6 +423,17 @@ static const mx_error_t *fill_row(forked_t *f, int flags)
     return err;
 }
 
+/** What the event relates to and whom it concerns: of those in the timeline. */
+static const mx_error_t *set_marks(mx_persist_batch_t *batch, mx_room_receiving_t *r)
+{
+    const mx_power_t *power = NULL;
+    mx_store_mark_t *marks;
+    const mx_error_t *err = mx_room_power(&power, r->server, r->room, r->pool);
+    mx_room_marks_read(&marks, &batch->nmarks, &r->event, 1, power, r->pool);
+    batch->marks = marks;
+    return err;
+}
+
 const mx_error_t *mx_room_fork_batch(mx_persist_batch_t *batch, mx_room_receiving_t *r, int flags)
 {
     forked_t f = { .r = r, .batch = batch, .row = apr_pcalloc(r->pool, sizeof(*f.row)) };
@@ -442,5 +454,7 @@ const mx_error_t *mx_room_fork_batch(mx_persist_batch_t *batch, mx_room_receivin
         err = mx_room_accept_redacts(batch, r);
     if (!err && !(flags & MX_EVENT_FLAG_REJECTED))
         err = mx_room_accept_redacted(batch, r);
+    if (!err && !flags && !batch->redacted_by)
+        err = set_marks(batch, r);
     return err;
 }

@@ -18,7 +18,7 @@ MX_STMT(sync_quiet, "llli",
         " and not exists " MOVED("event", "nid") " and not exists " MOVED("receipt", "stream")
         " and not exists " MOVED("typing_room", "stream")
         " and not exists (select from account_data a where a.user_nid = $1::int8 and a.stream > $2::int8 and a.stream <= $3::int8)");
-MX_STMT(sync_timelines, "LLLioSoSoSoS",
+MX_STMT(sync_timelines, "LLLioSoSoSoSL",
         "select t.* from unnest($1::int8[], $2::int8[], $3::int8[]) with ordinality as q(room_nid, after, upto, i)"
         " cross join lateral (select " MX_EVENT_COLUMNS " from event e left join state_event s on s.nid = e.nid"
         "   where e.room_nid = q.room_nid and e.ord > q.after and e.ord <= q.upto and " SHOWN
@@ -26,6 +26,7 @@ MX_STMT(sync_timelines, "LLLioSoSoSoS",
         "   and ($7::bool is false or e.type_nid not in (select type_nid from ev_type where type like any($8::text[])))"
         "   and ($9::bool is false or e.sender_nid in (select user_nid from mxid where mxid = any($10::text[])))"
         "   and ($11::bool is false or e.sender_nid not in (select user_nid from mxid where mxid = any($12::text[])))"
+        "   and (s.nid is not null or not e.sender_nid = any($13::int8[]))"
         "   order by e.ord desc limit $4::int4) t"
         " order by q.i, t.ord");
 /* Two halves, each by the index: asking of each event whether it is among the members costs the product of the two. */
@@ -95,7 +96,7 @@ apr_status_t mx_store_sync_timelines(mx_event_row_t **pout, int *pn, mx_conn_t *
     rv = mx_store_query(&rows, conn, pool, &sync_timelines, columns[0], nspans, columns[1], nspans, columns[2], nspans, limit,
                         f->types != NULL, f->types, count(f->types), f->not_types != NULL, f->not_types, count(f->not_types),
                         f->senders != NULL, f->senders, count(f->senders), f->not_senders != NULL, f->not_senders,
-                        count(f->not_senders));
+                        count(f->not_senders), f->ignored, f->nignored);
     if (rv == APR_SUCCESS) *pn = mx_store_event_read_all(pout, rows, pool);
     return rv;
 }

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What events relate to and whom they concern: relations, threads, unread counts, pushers. Owner: mod_matrix/room/marks.c,
--- relation.c, sync/unread.c; store/mark.c, relation.c, unread.c, pusher.c
+-- What events relate to and whom they concern: relations, threads, unread counts. Owner: mod_matrix/room/marks.c, sync/unread.c;
+-- store/mark.c, unread.c
 --
 -- Nothing here is per member of a room. A plain message leaves no row; what has a relation, a thread or a mention leaves one or two, in
 -- the transaction that stores the event. Unread counts are counted when they are read: by index, from where the reader has read to.
@@ -100,15 +100,3 @@ begin
         where p.room_nid = p_room and p.thread is not null and p.nid > base and p.nid <= p_upto and p.nid > coalesce(f.ord, 0)
         and e.flags & 15 = 0 and e.sender_nid <> p_user and not e.sender_nid = any(p_ignored);
 end $$;
-
--- where notifications go. CS-API: POST /pushers/set
-create table pusher (
-    user_nid   int8 not null,
-    app_id     text collate "C" not null,
-    pushkey    text collate "C" not null,
-    device_nid int8 not null,                    -- whose token set it: gone with the device
-    body       bytea not null,                   -- the JSON object that GET gives, without app_id and pushkey
-    primary key (app_id, pushkey, user_nid)
-);
-create index on pusher (user_nid);
-create index on pusher (device_nid);

@@ -30,7 +30,8 @@ apr_status_t mx_store_unread_rules(mx_store_unread_rules_t *out, mx_store_t *sto
     return APR_SUCCESS;
 }
 
-apr_status_t mx_store_unread_users(apr_int64_t **pnids, int *pn, mx_store_t *store, const char *const *user_ids, int n, apr_pool_t *pool)
+apr_status_t mx_store_unread_users(apr_int64_t **pnids, int *pn, mx_store_t *store, const char *const *user_ids, int n,
+                                   apr_pool_t *pool)
 {
     mx_rows_t *rows = NULL;
     apr_status_t rv = mx_store_run(&rows, store, pool, &unread_users, user_ids, n);
@@ -43,11 +44,12 @@ apr_status_t mx_store_unread_users(apr_int64_t **pnids, int *pn, mx_store_t *sto
     return APR_SUCCESS;
 }
 
-apr_status_t mx_store_unread_count(mx_store_unread_row_t **pout, int *pn, mx_store_t *store, const mx_store_unread_ask_t *ask, apr_pool_t *pool)
+apr_status_t mx_store_unread_count(mx_store_unread_row_t **pout, int *pn, mx_store_t *store, const mx_store_unread_ask_t *ask,
+                                   apr_pool_t *pool)
 {
     mx_rows_t *rows = NULL;
-    apr_status_t rv = mx_store_run(&rows, store, pool, &unread_count, ask->user_nid, ask->rooms, ask->n, ask->upto, ask->n, ask->all, ask->n,
-                                   ask->ignored, ask->nignored);
+    apr_status_t rv = mx_store_run(&rows, store, pool, &unread_count, ask->user_nid, ask->rooms, ask->n, ask->upto, ask->n,
+                                   ask->all, ask->n, ask->ignored, ask->nignored);
     mx_store_unread_row_t *out;
     int i;
 
@@ -66,8 +68,8 @@ apr_status_t mx_store_unread_events(mx_store_unread_event_t **pout, int *pn, mx_
                                     apr_pool_t *pool)
 {
     mx_rows_t *rows = NULL;
-    apr_status_t rv = mx_store_run(&rows, store, pool, &unread_events, ask->user_nid, ask->rooms, ask->n, ask->upto, ask->n, ask->ignored,
-                                   ask->nignored, limit);
+    apr_status_t rv = mx_store_run(&rows, store, pool, &unread_events, ask->user_nid, ask->rooms, ask->n, ask->upto, ask->n,
+                                   ask->ignored, ask->nignored, limit);
     mx_store_unread_event_t *out;
     int i;
 

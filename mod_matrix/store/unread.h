@@ -11,7 +11,8 @@ typedef struct mx_store_unread_rules_t {
 } mx_store_unread_rules_t;
 apr_status_t mx_store_unread_rules(mx_store_unread_rules_t *out, mx_store_t *store, apr_int64_t user_nid, apr_pool_t *pool);
 /** nids of those of the users that are known, in no order. */
-apr_status_t mx_store_unread_users(apr_int64_t **pnids, int *pn, mx_store_t *store, const char *const *user_ids, int n, apr_pool_t *pool);
+apr_status_t mx_store_unread_users(apr_int64_t **pnids, int *pn, mx_store_t *store, const char *const *user_ids, int n,
+                                   apr_pool_t *pool);
 
 /** Whose unread events, of which rooms. */
 typedef struct mx_store_unread_ask_t {
@@ -29,7 +30,8 @@ typedef struct mx_store_unread_row_t {
     const char *thread;              /* event id of the root; NULL: main timeline */
     int type_nid, marks;             /* mx_push_mark_e */
 } mx_store_unread_row_t;
-apr_status_t mx_store_unread_count(mx_store_unread_row_t **pout, int *pn, mx_store_t *store, const mx_store_unread_ask_t *ask, apr_pool_t *pool);
+apr_status_t mx_store_unread_count(mx_store_unread_row_t **pout, int *pn, mx_store_t *store, const mx_store_unread_ask_t *ask,
+                                   apr_pool_t *pool);
 
 /** One unread event. */
 typedef struct mx_store_unread_event_t {

@@ -2,9 +2,10 @@
 /*
  * Unread notifications of rooms, as counts. CS-API: receiving notifications; marking notifications as read; threading.
  *
- * They are counted when somebody reads them, from where he has read to: nothing is written for a member of a room. The events that may count
- * are grouped by what the predefined rules look at, so one answer of the rules serves a whole group; only a user with rules on
- * contents or senders has events asked one by one, and of those the newest MX_SYNC_UNREAD_SCAN of a room: older ones count by their group.
+ * They are counted when somebody reads them, from where he has read to: nothing is written for a member of a room. The events
+ * that may count are grouped by what the predefined rules look at, so one answer of the rules serves a whole group; only a user with
+ * rules on contents or senders has events asked one by one, and of those the newest MX_SYNC_UNREAD_SCAN of a room: older ones count by
+ * their group.
  */
 #ifndef MX_SYNC_UNREAD_H
 #define MX_SYNC_UNREAD_H

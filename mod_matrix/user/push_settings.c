@@ -22,7 +22,8 @@ static int by_nid(const void *a, const void *b)
 }
 
 /* CS-API: m.ignored_user_list: the keys of `ignored_users`; nobody ignores himself. */
-static apr_status_t read_ignored(mx_user_push_settings_t *out, mx_server_t *server, const mx_who_t *who, const mx_json_t *doc, apr_pool_t *pool)
+static apr_status_t read_ignored(mx_user_push_settings_t *out, mx_server_t *server, const mx_who_t *who, const mx_json_t *doc,
+                                 apr_pool_t *pool)
 {
     const mx_json_t *users = mx_json_get(doc, "ignored_users");
     const char **ids, *id;
@@ -40,7 +41,8 @@ static apr_status_t read_ignored(mx_user_push_settings_t *out, mx_server_t *serv
     return rv;
 }
 
-const mx_error_t *mx_user_push_settings_get(mx_user_push_settings_t **psettings, mx_server_t *server, const mx_who_t *who, apr_pool_t *pool)
+const mx_error_t *mx_user_push_settings_get(mx_user_push_settings_t **psettings, mx_server_t *server, const mx_who_t *who,
+                                            apr_pool_t *pool)
 {
     mx_user_push_settings_t *out = apr_pcalloc(pool, sizeof(*out));
     mx_store_unread_rules_t stored;

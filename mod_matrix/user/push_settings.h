@@ -16,7 +16,8 @@ typedef struct mx_user_push_settings_t {
 } mx_user_push_settings_t;
 
 /** As they are now, in `pool`. At most two queries. */
-const mx_error_t *mx_user_push_settings_get(mx_user_push_settings_t **psettings, mx_server_t *server, const mx_who_t *who, apr_pool_t *pool);
+const mx_error_t *mx_user_push_settings_get(mx_user_push_settings_t **psettings, mx_server_t *server, const mx_who_t *who,
+                                            apr_pool_t *pool);
 int mx_user_push_settings_ignores(const mx_user_push_settings_t *settings, apr_int64_t user_nid);
 
 #endif

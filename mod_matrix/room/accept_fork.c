@@ -4,6 +4,7 @@
  * SS-API: PDUs, room state resolution.
  */
 #include "room/accept_pdu_private.h"
+#include "room/marks.h"
 
 #include "core/ident.h"
 #include "room/resolve.h"
@@ -334,6 +335,17 @@ static void set_gap(forked_t *f, int flags)
         f->row->flags |= MX_EVENT_FLAG_OUTLIER;
 }
 
+/** What the event relates to and whom it concerns: of those in the timeline. */
+static const mx_error_t *set_marks(mx_persist_batch_t *batch, mx_room_receiving_t *r)
+{
+    const mx_power_t *power = NULL;
+    mx_store_mark_t *marks;
+    const mx_error_t *err = mx_room_power(&power, r->server, r->room, r->pool);
+    mx_room_marks_read(&marks, &batch->nmarks, &r->event, 1, power, r->pool);
+    batch->marks = marks;
+    return err;
+}
+
 const mx_error_t *mx_room_fork_batch(mx_persist_batch_t *batch, mx_room_receiving_t *r, int flags)
 {
     forked_t f = { .r = r, .batch = batch, .row = apr_pcalloc(r->pool, sizeof(*f.row)) };
@@ -355,5 +367,7 @@ const mx_error_t *mx_room_fork_batch(mx_persist_batch_t *batch, mx_room_receivin
     if (!err && !(flags & MX_EVENT_FLAG_REJECTED))
         err = mx_room_accept_redacted(batch, r);
     set_gap(&f, flags);
+    if (!err && !flags && !batch->redacted_by)
+        err = set_marks(batch, r);
     return err;
 }

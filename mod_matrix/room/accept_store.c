@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Stores a batch of accepted events, hands out their ids, and makes the view of the room that follows. */
 #include "room/accept_private.h"
+#include "room/marks.h"
 
 #include "store/event_id.h"
 
@@ -48,8 +49,12 @@ static void set_heads(mx_room_accept_t *b)
 static apr_status_t persist(mx_persist_result_t **presult, mx_room_accept_t *b, mx_persist_begin_t *begin)
 {
     mx_persist_batch_t *rows = &b->rows;
+    mx_store_mark_t *marks;
+    mx_room_marks_read(&marks, &rows->nmarks, b->events, rows->nevents, b->power, b->pool);
+    rows->marks = marks;
     if (!begin && !b->changes && !rows->heads && !rows->turn && b->room->priv->nheads <= MX_EVENT_MAX_PREV)
-        return mx_room_group_store(presult, b->server, rows, b->pool);
+        return rows->nmarks ? mx_store_persist_messages(presult, b->server->store, rows, b->pool)
+                            : mx_room_group_store(presult, b->server, rows, b->pool);
     if (!rows->heads)
         set_heads(b);
     rows->snap = b->snap;

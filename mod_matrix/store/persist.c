@@ -108,12 +108,25 @@ apr_status_t mx_store_persist_messages(mx_persist_result_t **presult, mx_store_t
             "select " MX_PERSIST_RESULT
             " from persist_messages($1::int8, $2::int8, $3::bytea[], $4::bytea[], $5::int8[], $6::int8[],"
             " $7::int8[], $8::int4[], $9::int4, $10::int8[], $11::text[], $12::text[]) p");
+    /* the marks come after the events, for they ask for what those have returned: one statement, one transaction */
+    MX_STMT(persist_marked, "llBBLLLIiLSS" MX_STORE_MARK_TYPES,
+            "with p as materialized (select * from persist_messages($1::int8, $2::int8, $3::bytea[], $4::bytea[], $5::int8[],"
+            " $6::int8[], $7::int8[], $8::int4[], $9::int4, $10::int8[], $11::text[], $12::text[]))"
+            " select " MX_PERSIST_RESULT ", persist_marks(p.room_nid, p.nids, $13::int4[], $14::bytea[], $15::text[], $16::text[],"
+            " $17::int4[], $18::text[], $19::int4[], $20::text[], $21::int4[]) from p");
     int n = batch->nevents;
+    mx_store_mark_columns_t m;
     mx_persist_columns_t c;
     mx_rows_t *rows;
     apr_status_t rv;
     make_message_columns(&c, store, batch, pool);
-    rv = mx_store_run(&rows, store, pool, &persist_messages, batch->room_nid, batch->ver, c.id, n, c.pdu, n, c.ts, n,
+    if (batch->nmarks) {
+        mx_store_mark_columns(&m, batch->marks, batch->nmarks, pool);
+        rv = mx_store_run(&rows, store, pool, &persist_marked, batch->room_nid, batch->ver, c.id, n, c.pdu, n, c.ts, n, c.depth, n,
+                          c.sender, n, c.type, n, batch->events[0].flags, c.device, c.ntxn, c.txn, c.ntxn, c.scope, c.ntxn,
+                          MX_STORE_MARK_ARGS(&m));
+    } else
+        rv = mx_store_run(&rows, store, pool, &persist_messages, batch->room_nid, batch->ver, c.id, n, c.pdu, n, c.ts, n,
                       c.depth, n, c.sender, n, c.type, n, batch->events[0].flags, c.device, c.ntxn, c.txn, c.ntxn,
                       c.scope, c.ntxn);
     if (rv == APR_SUCCESS)
@@ -231,7 +244,7 @@ static int has_gap(const mx_persist_batch_t *batch)
 
 static int is_more(const mx_persist_batch_t *batch)
 {
-    return batch->redaction_waits.p || batch->redaction_ends || has_gap(batch);
+    return batch->redaction_waits.p || batch->redaction_ends || batch->nmarks || has_gap(batch);
 }
 
 static apr_status_t persist_gaps(const mx_persist_result_t *r, mx_conn_t *conn, const mx_persist_batch_t *batch, apr_pool_t *pool)
@@ -251,6 +264,8 @@ static apr_status_t persist_more(const mx_persist_result_t *r, mx_conn_t *conn, 
     apr_status_t rv = persist_gaps(r, conn, batch, pool);
     if (rv == APR_SUCCESS && batch->redaction_waits.p)
         rv = mx_store_redaction_wait(conn, r->room_nid, batch->redaction_waits, r->nids[0], pool);
+    if (rv == APR_SUCCESS && batch->nmarks)
+        rv = mx_store_mark_put(conn, r->room_nid, r->nids, r->nnids, batch->marks, batch->nmarks, pool);
     if (rv == APR_SUCCESS && batch->redaction_ends)
         rv = mx_store_redaction_end(conn, batch->events[0].id, r->nids[0], batch->redacted_by, pool);
     return rv;

@@ -9,6 +9,7 @@
 #define MX_STORE_PERSIST_H
 
 #include "store/event.h"
+#include "store/mark.h"
 #include "store/state.h"
 
 typedef apr_int64_t mx_ref_t;
@@ -74,6 +75,7 @@ typedef struct mx_persist_batch_t {
     int ncurrent; /* what changes in the current state; nid is a reference, 0 removes */
     mx_persist_member_t *members; int nmembers;          /* one per user */
     mx_persist_redaction_t *redactions; int nredactions;
+    const mx_store_mark_t *marks; int nmarks;            /* what its events relate to, and whom they concern */
     /* of a batch of one event (store/redaction.h) */
     mx_slice_t redaction_waits;      /* what it redacts once that is there; p NULL: nothing */
     int redaction_ends;              /* redactions have waited for it … */
@@ -101,7 +103,7 @@ typedef struct mx_persist_result_t {
     int nknown; /* KNOWN_TXN: events of the batch (from 1), and what they are */
 } mx_persist_result_t;
 
-/** Plain messages on top of the room's one state, a chain: of the batch only room, ver and events (without state) are read. */
+/** Plain messages on top of the room's one state, a chain: of the batch only room, ver, marks and events (without state) are read. */
 apr_status_t mx_store_persist_messages(mx_persist_result_t **presult, mx_store_t *store,
                                        const mx_persist_batch_t *batch, apr_pool_t *pool);
 

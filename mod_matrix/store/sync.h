@@ -92,6 +92,7 @@ apr_status_t mx_store_sync_quiet(int *pquiet, mx_conn_t *conn, apr_int64_t user_
 /** What a filter says, as SQL can use it: LIKE patterns for types, user ids for senders; NULL: not asked. */
 typedef struct mx_sync_sql_filter_t {
     const char **types, **not_types, **senders, **not_senders;
+    const apr_int64_t *ignored; int nignored;   /* users whose events are left out, state aside */
 } mx_sync_sql_filter_t;
 
 typedef struct mx_sync_span_t {

@@ -24,7 +24,7 @@ MX_STMT(sync_quiet, "lllil",
         " and not exists (select from device_change c where c.stream > $2::int8 and c.viewer_nid in (0, $1::int8)"
         "   and (c.user_nid = $1::int8 or c.viewer_nid <> 0 or exists (select from member me join member o on o.room_nid = me.room_nid"
         "     and o.user_nid = c.user_nid and o.membership = 2 where me.local and me.user_nid = $1::int8 and me.membership = 2)))");
-MX_STMT(sync_timelines, "LLLioSoSoSoS",
+MX_STMT(sync_timelines, "LLLioSoSoSoSL",
         "select t.*, q.i - 1, g.gap from unnest($1::int8[], $2::int8[], $3::int8[]) with ordinality as q(room_nid, after, upto, i)"
         " cross join lateral (select max(ord) as gap from gap where room_nid = q.room_nid and ord > q.after and ord <= q.upto) g"
         " left join lateral (select " MX_EVENT_COLUMNS " from event e left join state_event s on s.nid = e.nid"
@@ -33,6 +33,7 @@ MX_STMT(sync_timelines, "LLLioSoSoSoS",
         "   and ($7::bool is false or e.type_nid not in (select type_nid from ev_type where type like any($8::text[])))"
         "   and ($9::bool is false or e.sender_nid in (select user_nid from mxid where mxid = any($10::text[])))"
         "   and ($11::bool is false or e.sender_nid not in (select user_nid from mxid where mxid = any($12::text[])))"
+        "   and (s.nid is not null or not e.sender_nid = any($13::int8[]))"
         "   order by e.ord desc limit $4::int4) t on true"
         " where t.nid is not null or g.gap is not null order by q.i, t.ord");
 /* Two halves, each by the index: asking of each event whether it is among the members costs the product of the two. */
@@ -117,7 +118,7 @@ apr_status_t mx_store_sync_timelines(mx_sync_timeline_t *out, mx_conn_t *conn, c
     rv = mx_store_query(&rows, conn, pool, &sync_timelines, columns[0], nspans, columns[1], nspans, columns[2], nspans, limit,
                         f->types != NULL, f->types, count(f->types), f->not_types != NULL, f->not_types, count(f->not_types),
                         f->senders != NULL, f->senders, count(f->senders), f->not_senders != NULL, f->not_senders,
-                        count(f->not_senders));
+                        count(f->not_senders), f->ignored, f->nignored);
     memset(out, 0, sizeof(*out) * (apr_size_t)nspans);
     if (rv == APR_SUCCESS) share_out(out, rows, pool);
     return rv;

@@ -194,6 +194,23 @@ static const mx_error_t *add_small(mx_sync_full_t *full)
     return rv == APR_SUCCESS ? NULL : mx_server_store_error(rv, "read receipts, typing and account data", full->pool);
 }
 
+/* ---- unread counts ---- */
+
+static const mx_error_t *add_unread(mx_sync_full_t *full)
+{
+    mx_sync_unread_room_t *rooms = apr_pcalloc(full->pool, sizeof(*rooms) * (apr_size_t)(full->nparts + 1));
+    int i, n = 0;
+
+    for (i = 0; i < full->nparts; i++) {
+        mx_sync_part_t *part = &full->parts[i];
+
+        if (part->section != MX_SECTION_JOIN || !mx_sync_part_is_told(part)) continue;
+        rooms[n] = (mx_sync_unread_room_t){ .room_nid = part->member->room_nid, .room_id = part->member->room_id };
+        part->unread = &rooms[n++];
+    }
+    return mx_sync_unread_count(rooms, n, full->server, full->ask->who, full->settings, full->upto, full->pool);
+}
+
 const mx_error_t *mx_sync_full_answer(mx_sync_answer_t *out, mx_server_t *server, const mx_sync_ask_t *ask, apr_pool_t *pool)
 {
     mx_sync_full_t full = { .server = server, .ask = ask, .filter = ask->filter, .now = apr_time_now(), .for_device = 1, .pool = pool };
@@ -204,10 +221,12 @@ const mx_error_t *mx_sync_full_answer(mx_sync_answer_t *out, mx_server_t *server
         *out = (mx_sync_answer_t){ mx_sync_write_nothing(full.upto, full.stock, pool), full.upto, 1 };
         return NULL;
     }
+    if (!err) err = mx_user_push_settings_get(&full.settings, server, ask->who, pool);
     if (!err) err = mx_sync_rooms_timelines(&full);
     if (!err) err = mx_sync_room_fork_settle(&full);
     if (!err) err = add_summaries(&full);
     if (!err) err = mx_sync_room_state_load(&full);
     if (!err) err = add_small(&full);
+    if (!err) err = add_unread(&full);
     return err ? err : mx_sync_room_write_all(out, &full);
 }

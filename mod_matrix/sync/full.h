@@ -7,6 +7,7 @@
 #define MX_SYNC_FULL_H
 
 #include "sync/devices.h"
+#include "sync/unread.h"
 #include <apr_hash.h>
 
 typedef enum { MX_SECTION_NONE, MX_SECTION_JOIN, MX_SECTION_INVITE, MX_SECTION_KNOCK, MX_SECTION_LEAVE } mx_sync_section_e;
@@ -37,6 +38,7 @@ typedef struct mx_sync_part_t {
     mx_sync_typing_row_t *typing;
     mx_sync_data_row_t *data;
     int nreceipts, ndata;
+    const mx_sync_unread_room_t *unread;   /* of joined rooms that are told */
 } mx_sync_part_t;
 
 typedef struct mx_sync_full_t {
@@ -49,6 +51,7 @@ typedef struct mx_sync_full_t {
     mx_sync_member_row_t *members;
     mx_sync_part_t *parts;       /* in the order of room_nid */
     int nparts;
+    mx_user_push_settings_t *settings;
     mx_sync_data_row_t *global;  /* account data */
     int nglobal;
     int for_device;              /* what is told to the device is wanted: its messages may bring `upto` down */
@@ -59,6 +62,8 @@ typedef struct mx_sync_full_t {
     apr_pool_t *pool;
 } mx_sync_full_t;
 
+/** A room without news is left out. */
+int mx_sync_part_is_told(const mx_sync_part_t *part);
 static inline int mx_sync_is_initial(const mx_sync_full_t *full) { return full->ask->since < 0; }
 /** 1 if the part's state, changes of it included, is to be told. */
 static inline int mx_sync_part_has_state(const mx_sync_part_t *part)

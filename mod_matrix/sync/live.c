@@ -5,8 +5,10 @@
  * answer comes from the database (sync/full.c). Both say the same.
  */
 #include "sync/devices.h"
+#include "sync/unread.h"
 #include "user/push_rules.h"
 #include <apr_hash.h>
+#include <stdlib.h>
 
 #define BATCHES_MAX 512              /* a range of more batches is left to the database */
 
@@ -17,6 +19,7 @@ typedef struct live_room_t {
     const char *room_id;
     apr_array_header_t *events, *receipts, *data;   /* of const mx_sync_entry_t * */
     const mx_sync_entry_t *typing;
+    const mx_sync_unread_room_t *unread;   /* NULL: as they were */
 } live_room_t;
 
 /* An answer in the making. */
@@ -35,6 +38,7 @@ typedef struct live_t {
     mx_slice_t stock;                /* sync/devices.h */
     mx_to_device_row_t *messages;
     int nmessages;
+    mx_user_push_settings_t *settings;
     mx_sync_batch_t **pinned;
     int npinned;
     apr_pool_t *pool;
@@ -287,6 +291,7 @@ static void write_room(mx_json_writer_t *w, const live_t *live, const live_room_
     if (room->typing) mx_jw_raw_slice(w, room->typing->body);
     mx_jw_end_array(w);
     mx_jw_end_object(w);
+    if (room->unread) mx_sync_unread_write(w, room->unread, live->ask->filter->timeline.unread_thread_notifications);
     mx_jw_key_object(w, "account_data");
     mx_jw_key_array(w, "events");
     write_data(w, live, room->data);
@@ -360,6 +365,51 @@ static const mx_error_t *read_messages(int *pdone, live_t *live)
     return rv == APR_SUCCESS ? NULL : mx_server_store_error(rv, "read to-device messages", live->pool);
 }
 
+/* ---- unread counts ---- */
+
+/* CS-API: ignoring users: their events are left out, state aside. A room of which nothing is left is not told. */
+static void drop_ignored(live_t *live)
+{
+    live_room_t **at = &live->rooms, *room;
+    int i, kept;
+
+    if (!live->settings->nignored) return;
+    while ((room = *at) != NULL) {
+        const mx_sync_entry_t **events = room->events ? (const mx_sync_entry_t **)room->events->elts : NULL;
+
+        for (i = kept = 0; events && i < room->events->nelts; i++)
+            if (events[i]->is_state || !mx_user_push_settings_ignores(live->settings, events[i]->user_nid)) events[kept++] = events[i];
+        if (events) room->events->nelts = kept;
+        if (!kept && !room->receipts && !room->data && !room->typing) *at = room->next;
+        else at = &room->next;
+    }
+}
+
+static int by_room(const void *a, const void *b)
+{
+    const mx_sync_unread_room_t *x = a, *y = b;
+
+    return x->room_nid < y->room_nid ? -1 : x->room_nid > y->room_nid;
+}
+
+/* Counts of the rooms where events or receipts may have moved them. */
+static const mx_error_t *add_unread(live_t *live)
+{
+    mx_sync_unread_room_t *rooms;
+    live_room_t *room;
+    int i, n = 0;
+    const mx_error_t *err = mx_user_push_settings_get(&live->settings, live->server, live->ask->who, live->pool);
+
+    if (err) return err;
+    drop_ignored(live);
+    rooms = apr_pcalloc(live->pool, sizeof(*rooms) * (apr_hash_count(live->by_nid) + 1));
+    for (room = live->rooms; room; room = room->next)
+        if (room->events || room->receipts) rooms[n++] = (mx_sync_unread_room_t){ .room_nid = room->nid, .room_id = room->room_id };
+    qsort(rooms, (apr_size_t)n, sizeof(*rooms), by_room);
+    for (i = 0; i < n; i++) ((live_room_t *)apr_hash_get(live->by_nid, &rooms[i].room_nid, sizeof(rooms[i].room_nid)))->unread = &rooms[i];
+    return mx_sync_unread_count(rooms, n, live->server, live->ask->who, live->settings, live->upto, live->pool);
+}
+
 const mx_error_t *mx_sync_live_answer(mx_sync_answer_t *out, int *pdone, mx_server_t *server, const mx_sync_ask_t *ask,
                                       apr_int64_t upto_least, apr_pool_t *pool)
 {
@@ -377,6 +427,7 @@ const mx_error_t *mx_sync_live_answer(mx_sync_answer_t *out, int *pdone, mx_serv
     *pdone = choose_locked(&live, upto_least);
     apr_thread_mutex_unlock(live.state->lock);
     if (*pdone && live.has_messages) err = read_messages(pdone, &live);
+    if (!err && *pdone && live.rooms) err = add_unread(&live);
     if (!err && *pdone) write_answer(out, &live);
     while (live.npinned) mx_sync_batch_unpin(live.pinned[--live.npinned]);
     return err;

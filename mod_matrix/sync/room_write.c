@@ -126,8 +126,7 @@ static void write_summary(writing_t *wr, const mx_sync_part_t *part)
     mx_jw_end_object(wr->w);
 }
 
-/* A room without news is left out. */
-static int is_told(const mx_sync_part_t *part)
+int mx_sync_part_is_told(const mx_sync_part_t *part)
 {
     return part->fresh || part->full || part->n || part->limited || part->state_rows->nelts || part->nreceipts || part->typing
            || part->ndata;
@@ -137,13 +136,14 @@ static const mx_error_t *write_room(writing_t *wr, const mx_sync_part_t *part)
 {
     const mx_error_t *err;
 
-    if (!is_told(part)) return NULL;
+    if (!mx_sync_part_is_told(part)) return NULL;
     wr->told = 1;
     mx_jw_key_object(wr->w, part->member->room_id);
     write_summary(wr, part);
     err = write_timeline(wr, part);
     if (!err) err = write_state(wr, part);
     write_small(wr, part);
+    if (part->unread) mx_sync_unread_write(wr->w, part->unread, wr->full->filter->timeline.unread_thread_notifications);
     mx_jw_end_object(wr->w);
     return err;
 }

@@ -172,7 +172,8 @@ static int wants_timeline(const mx_sync_full_t *full, const mx_sync_part_t *part
 static apr_status_t read_timelines(mx_sync_timeline_t **ptimelines, mx_sync_full_t *full, int limit)
 {
     const mx_event_filter_t *f = &full->filter->timeline;
-    mx_sync_sql_filter_t sql = { patterns(f->types, full->pool), patterns(f->not_types, full->pool), f->senders, f->not_senders };
+    mx_sync_sql_filter_t sql = { patterns(f->types, full->pool), patterns(f->not_types, full->pool), f->senders, f->not_senders,
+                                 full->settings->ignored, full->settings->nignored };
     mx_sync_span_t *spans = apr_palloc(full->pool, sizeof(*spans) * (apr_size_t)(full->nparts + 1));
     apr_status_t rv;
     int i, n = 0;

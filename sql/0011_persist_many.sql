@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Messages of several rooms in one transaction. Owner: mod_matrix/room, store/persist*.c
 
--- persist_messages() with fewer statements in it: each costs more to start than to run.
+-- Plain messages on top of the room's state, each following the one before. Few statements: each costs more to start than to run.
 create or replace function persist_messages(
     p_room int8, p_ver int8, p_id bytea[], p_pdu bytea[], p_ts int8[], p_depth int8[], p_sender int8[], p_type int4[], p_flags int4,
     p_device int8[], p_txn text[], p_scope text[]) returns persisted language plpgsql as $$

@@ -110,10 +110,10 @@ begin
             from unnest(skeys, nids) with ordinality u(skey, nid, i));
 end $$;
 
--- As in 0009_cleanup.sql, and: an event with the outlier's flag (4) is one that is stored as an outlier. Its row gets a place: state and an order of
--- its own, a new position of the stream; its number stays, for other events name it as their auth event.
---
--- Anything: state, memberships, redactions, new rooms, several heads. p_room 0 makes the room (the p_begin_* say how).
+-- Anything: state, memberships, redactions, new rooms, several heads. p_room 0 makes the room (the p_begin_* say how). Snapshots that a
+-- caller remembers are kept from a clean-up, or refused (SQLSTATE 40001).
+-- An event with the outlier's flag (4) is one that is stored as an outlier. Its row gets a place: state and an order of its own, a new
+-- position of the stream; its number stays, for other events name it as their auth event.
 -- Lists of lists travel flat: x and where each list ends in it (x_end).
 create or replace function persist_batch(
     p_room int8, p_ver int8,

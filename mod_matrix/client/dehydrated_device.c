@@ -56,15 +56,7 @@ static void write_events(mx_reply_t *reply, mx_req_t *req, const mx_to_device_ro
     mx_json_writer_t *w = mx_jw_create(req->pool);
 
     mx_jw_object(w);
-    mx_jw_key_array(w, "events");
-    for (int i = 0; i < n; i++) {
-        mx_jw_object(w);
-        mx_jw_key_str(w, "sender", rows[i].sender);
-        mx_jw_key_str(w, "type", rows[i].type);
-        mx_jw_key_raw(w, "content", rows[i].content);
-        mx_jw_end_object(w);
-    }
-    mx_jw_end_array(w);
+    mx_sync_write_messages(w, rows, n);
     if (next_batch) mx_jw_key_str(w, "next_batch", next_batch);
     mx_jw_end_object(w);
     mx_reply_writer(reply, w);

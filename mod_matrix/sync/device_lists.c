@@ -117,9 +117,8 @@ const mx_error_t *mx_sync_device_lists_between(mx_json_writer_t *w, mx_server_t 
     return NULL;
 }
 
-void mx_sync_device_lists_messages(mx_json_writer_t *w, const mx_to_device_row_t *rows, int n)
+void mx_sync_write_messages(mx_json_writer_t *w, const mx_to_device_row_t *rows, int n)
 {
-    mx_jw_key_object(w, "to_device");
     mx_jw_key_array(w, "events");
     for (int i = 0; i < n; i++) {
         mx_jw_object(w);
@@ -129,5 +128,11 @@ void mx_sync_device_lists_messages(mx_json_writer_t *w, const mx_to_device_row_t
         mx_jw_end_object(w);
     }
     mx_jw_end_array(w);
+}
+
+void mx_sync_write_to_device(mx_json_writer_t *w, const mx_to_device_row_t *rows, int n)
+{
+    mx_jw_key_object(w, "to_device");
+    mx_sync_write_messages(w, rows, n);
     mx_jw_end_object(w);
 }

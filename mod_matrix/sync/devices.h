@@ -7,7 +7,6 @@
 #define MX_SYNC_DEVICES_H
 
 #include "store/sync_devices.h"
-#include "store/to_device.h"
 #include "sync/sync_private.h"
 
 #define MX_SYNC_TO_DEVICE_MAX 100    /* messages in one answer; the answer's position goes no further than they do */
@@ -32,6 +31,6 @@ struct mx_sync_full_t;
 /** `changed` and `left` of the span of an answer whose rooms were found; *ptold: there is anything. */
 const mx_error_t *mx_sync_device_lists_write(mx_json_writer_t *w, int *ptold, const struct mx_sync_full_t *full);
 /** `to_device` of an answer. */
-void mx_sync_device_lists_messages(mx_json_writer_t *w, const mx_to_device_row_t *rows, int n);
+void mx_sync_write_to_device(mx_json_writer_t *w, const mx_to_device_row_t *rows, int n);
 
 #endif

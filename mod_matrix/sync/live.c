@@ -343,7 +343,7 @@ static void write_answer(mx_sync_answer_t *out, const live_t *live)
     mx_jw_key_object(w, "leave");
     mx_jw_end_object(w);
     mx_jw_end_object(w);
-    mx_sync_device_lists_messages(w, live->messages, live->nmessages);
+    mx_sync_write_to_device(w, live->messages, live->nmessages);
     write_lists(w, live);
     mx_sync_write_stock(w, live->stock);
     mx_jw_end_object(w);

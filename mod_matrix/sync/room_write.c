@@ -229,7 +229,7 @@ static const mx_error_t *write_device(writing_t *wr)
     const mx_error_t *err = NULL;
     int told = 0;
 
-    mx_sync_device_lists_messages(wr->w, full->messages, full->nmessages);
+    mx_sync_write_to_device(wr->w, full->messages, full->nmessages);
     if (!mx_sync_is_initial(full)) {
         mx_jw_key(wr->w, "device_lists");
         err = mx_sync_device_lists_write(wr->w, &told, full);

@@ -7,6 +7,7 @@
 #include "room/room.h"
 #include "server/server.h"
 #include "server/who.h"
+#include "store/to_device.h"
 
 /** Makes server->sync and installs itself as server's on_stream_moved. No thread or connection before somebody waits. */
 apr_status_t mx_sync_init(mx_server_t *server);
@@ -51,6 +52,8 @@ const mx_error_t *mx_sync_answer(mx_sync_answer_t *out, mx_server_t *server, con
 /** An answer that tells nothing but where to go on, and what is left of the device's keys. */
 const mx_error_t *mx_sync_answer_nothing(mx_buf_t **pbody, mx_server_t *server, const mx_who_t *who, apr_int64_t position,
                                          apr_pool_t *pool);
+/** `"events":[…]` with to-device messages. */
+void mx_sync_write_messages(mx_json_writer_t *w, const mx_to_device_row_t *rows, int n);
 /** Writes {"changed":[…],"left":[…]} since `from`. CS-API: GET /keys/changes. M_INVALID_PARAM for a `to` that is before. */
 const mx_error_t *mx_sync_device_lists_between(mx_json_writer_t *w, mx_server_t *server, const mx_who_t *who, apr_int64_t from,
                                                apr_int64_t to, apr_pool_t *pool);

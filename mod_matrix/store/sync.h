@@ -24,6 +24,9 @@ typedef struct mx_sync_event_row_t {
     const char *txn_id;
     apr_int64_t snap_was, snap_is;   /* the room's state until the event's position, and from there on; 0: none */
     int after_gap;                   /* what came before it in the timeline is not all here */
+    int marked, marks;               /* it has marks: mx_push_mark_e, its thread (NULL: main timeline), users of ours it mentions */
+    const char *thread;
+    apr_int64_t *mentions; int nmentions;
 } mx_sync_event_row_t;
 
 /** Live events whose position (`event.ord`) is in the range, in stream order, at most `limit`; *pseen counts hidden ones too. */

@@ -17,8 +17,8 @@ MX_STMT(sync_stream_events, "lli",
         "select " MX_EVENT_COLUMNS ", r.room_id, t.type, u.mxid, k.state_key, tu.user_nid, pe.pdu, pe.event_id, pe.snap_nid,"
         " x.device_nid, x.txn_id, case when l.stream < e.pos then l.snap_nid else (select w.snap_nid from room_state_log w"
         "   where w.room_nid = e.room_nid and w.stream < e.pos order by w.stream desc limit 1) end, l.snap_nid,"
-        " (select true from gap g where g.room_nid = e.room_nid and g.ord = e.pos)"
-        " from " FOLLOWED " left join state_event s on s.nid = e.nid"
+        " (select true from gap g where g.room_nid = e.room_nid and g.ord = e.pos), ep.marks, ep.thread, ep.mentions"
+        " from " FOLLOWED " left join state_event s on s.nid = e.nid left join event_push ep on ep.nid = e.nid"
         " join room r on r.room_nid = e.room_nid join ev_type t on t.type_nid = e.type_nid join mxid u on u.user_nid = e.sender_nid"
         " left join skey k on k.skey_nid = s.skey_nid"
         " left join mxid tu on t.type = 'm.room.member' and tu.mxid = k.state_key"
@@ -79,6 +79,10 @@ apr_status_t mx_store_sync_events(mx_sync_event_row_t **pout, int *pn, int *psee
         row->snap_was = mx_row_int(rows, i, col++);
         row->snap_is = mx_row_int(rows, i, col++);
         row->after_gap = mx_row_bool(rows, i, col++);
+        row->marked = !mx_row_is_null(rows, i, col);
+        row->marks = (int)mx_row_int(rows, i, col++);
+        row->thread = mx_row_text(rows, i, col++);
+        row->nmentions = row->marked ? mx_row_int_array(&row->mentions, rows, i, col, pool) : 0;
         n++;
     }
     *pout = out;

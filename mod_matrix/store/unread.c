@@ -3,20 +3,28 @@
 #include "store/unread.h"
 
 MX_STMT(unread_rules, "l",
-        "select type = 'm.push_rules', content from account_data"
+        "select type = 'm.push_rules', content, stream from account_data"
         " where user_nid = $1::int8 and room_nid = 0 and type in ('m.push_rules', 'm.ignored_user_list')");
 MX_STMT(unread_users, "S", "select user_nid from mxid where mxid = any($1::text[])");
+#define MESSAGE "m.room.message"
+#define ENCRYPTED "m.room.encrypted"
+#define CALL "m.call.invite"
 /* types that a predefined rule notifies of without a mark */
-#define TYPES "array(select type_nid from ev_type where type in ('m.room.message', 'm.room.encrypted', 'm.call.invite'))"
+#define TYPES "array(select type_nid from ev_type where type in ('" MESSAGE "', '" ENCRYPTED "', '" CALL "'))"
 MX_STMT(unread_count, "lLLIL",
-        "select q.room_nid, r.joined, u.thread, u.type_nid, u.marks, count(*)"
+        "select q.room_nid, r.joined, u.thread, u.type_nid, u.marks, count(u.type_nid)"
         " from unnest($2::int8[], $3::int8[], $4::int4[]) q(room_nid, upto, everything) join room r on r.room_nid = q.room_nid"
-        " cross join lateral unread_events($1::int8, q.room_nid, q.upto, " TYPES ", q.everything <> 0, $5::int8[]) u"
+        " left join lateral unread_events($1::int8, q.room_nid, q.upto, " TYPES ", q.everything <> 0, $5::int8[]) u on true"
         " group by 1, 2, 3, 4, 5");
 MX_STMT(unread_events, "lLLLi",
         "select " MX_EVENT_COLUMNS ", u.thread from unnest($2::int8[], $3::int8[]) q(room_nid, upto)"
         " cross join lateral (select * from unread_events($1::int8, q.room_nid, q.upto, '{}', true, $4::int8[]) order by nid desc"
         "   limit $5::int4) u join event e on e.nid = u.nid left join state_event s on s.nid = e.nid order by e.room_nid, e.nid desc");
+
+int mx_store_unread_counts_type(const char *type)
+{
+    return mx_str_eq(type, MESSAGE) || mx_str_eq(type, ENCRYPTED) || mx_str_eq(type, CALL);
+}
 
 apr_status_t mx_store_unread_rules(mx_store_unread_rules_t *out, mx_store_t *store, apr_int64_t user_nid, apr_pool_t *pool)
 {
@@ -25,8 +33,13 @@ apr_status_t mx_store_unread_rules(mx_store_unread_rules_t *out, mx_store_t *sto
     int i;
 
     if (rv != APR_SUCCESS) return rv;
-    *out = (mx_store_unread_rules_t){ MX_SLICE_NONE, MX_SLICE_NONE };
-    for (i = 0; i < mx_rows_count(rows); i++) *(mx_row_bool(rows, i, 0) ? &out->push_rules : &out->ignored) = mx_row_bytes(rows, i, 1);
+    *out = (mx_store_unread_rules_t){ MX_SLICE_NONE, MX_SLICE_NONE, 0, 0 };
+    for (i = 0; i < mx_rows_count(rows); i++) {
+        int is_rules = mx_row_bool(rows, i, 0);
+
+        *(is_rules ? &out->push_rules : &out->ignored) = mx_row_bytes(rows, i, 1);
+        *(is_rules ? &out->rules_stream : &out->ignored_stream) = mx_row_int(rows, i, 2);
+    }
     return APR_SUCCESS;
 }
 

@@ -8,6 +8,7 @@
 /** The user's account data that decides what counts; p NULL: not set. One query. */
 typedef struct mx_store_unread_rules_t {
     mx_slice_t push_rules, ignored;
+    apr_int64_t rules_stream, ignored_stream;   /* where each was set; 0: not set */
 } mx_store_unread_rules_t;
 apr_status_t mx_store_unread_rules(mx_store_unread_rules_t *out, mx_store_t *store, apr_int64_t user_nid, apr_pool_t *pool);
 /** nids of those of the users that are known, in no order. */
@@ -24,7 +25,10 @@ typedef struct mx_store_unread_ask_t {
     const apr_int64_t *ignored; int nignored;
 } mx_store_unread_ask_t;
 
-/** Unread events that are alike. */
+/** 1 if a predefined rule may notify of an event for this type alone. Pure. */
+int mx_store_unread_counts_type(const char *type);
+
+/** Unread events that are alike. A room without any has one row, of count 0 and no type. */
 typedef struct mx_store_unread_row_t {
     apr_int64_t room_nid, members, count;
     const char *thread;              /* event id of the root; NULL: main timeline */

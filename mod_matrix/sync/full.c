@@ -2,6 +2,7 @@
 /* An answer from the database: the steps, and what is small: summaries, receipts, typing, account data. */
 #include "room/facts.h"
 #include "sync/full.h"
+#include "sync/tally.h"
 
 /* ---- summaries ---- */
 
@@ -221,7 +222,7 @@ const mx_error_t *mx_sync_full_answer(mx_sync_answer_t *out, mx_server_t *server
         *out = (mx_sync_answer_t){ mx_sync_write_nothing(full.upto, full.stock, pool), full.upto, 1 };
         return NULL;
     }
-    if (!err) err = mx_user_push_settings_get(&full.settings, server, ask->who, pool);
+    if (!err) err = mx_sync_push_settings_read(&full.settings, server, ask->who, full.upto, pool);
     if (!err) err = mx_sync_rooms_timelines(&full);
     if (!err) err = mx_sync_room_fork_settle(&full);
     if (!err) err = add_summaries(&full);

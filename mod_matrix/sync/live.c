@@ -5,7 +5,7 @@
  * answer comes from the database (sync/full.c). Both say the same.
  */
 #include "sync/devices.h"
-#include "sync/unread.h"
+#include "sync/tally.h"
 #include "user/push_rules.h"
 #include <apr_hash.h>
 #include <stdlib.h>
@@ -20,6 +20,7 @@ typedef struct live_room_t {
     apr_array_header_t *events, *receipts, *data;   /* of const mx_sync_entry_t * */
     const mx_sync_entry_t *typing;
     const mx_sync_unread_room_t *unread;   /* NULL: as they were */
+    mx_sync_tally_pick_t pick;
 } live_room_t;
 
 /* An answer in the making. */
@@ -38,7 +39,8 @@ typedef struct live_t {
     mx_slice_t stock;                /* sync/devices.h */
     mx_to_device_row_t *messages;
     int nmessages;
-    mx_user_push_settings_t *settings;
+    mx_user_push_settings_t *settings;   /* NULL: not known yet */
+    mx_cache_ref_t *settings_ref;
     mx_sync_batch_t **pinned;
     int npinned;
     apr_pool_t *pool;
@@ -181,6 +183,17 @@ static int take_batch(live_t *live, mx_sync_batch_t *batch)
     return 1;
 }
 
+/* What memory has of settings and counts, as of the ring's head. */
+static void pick_unread(live_t *live)
+{
+    const mx_who_t *who = live->ask->who;
+    live_room_t *room;
+
+    if (live->rooms) live->settings = mx_sync_push_settings_known_locked(&live->settings_ref, live->state, who, live->pool);
+    for (room = live->rooms; live->settings && room; room = room->next)
+        if (room->events || room->receipts) mx_sync_tally_pick_locked(&room->pick, live->state, who->user_nid, room->nid, live->pool);
+}
+
 /* 1 if all of the range was taken. */
 static int choose_locked(live_t *live, apr_int64_t upto_least)
 {
@@ -195,7 +208,9 @@ static int choose_locked(live_t *live, apr_int64_t upto_least)
     for (batch = mx_sync_ring_after(ring, live->ask->since); batch; batch = batch->newer)
         if (!take_batch(live, batch)) return 0;
     live->stock = mx_sync_devices_stock_locked(state, live->ask->who->device_nid, live->pool);
-    return live->stock.p != NULL;
+    if (!live->stock.p) return 0;
+    pick_unread(live);
+    return 1;
 }
 
 /* ---- writing, without the lock ---- */
@@ -392,22 +407,40 @@ static int by_room(const void *a, const void *b)
     return x->room_nid < y->room_nid ? -1 : x->room_nid > y->room_nid;
 }
 
-/* Counts of the rooms where events or receipts may have moved them. */
+/* Counts of the rooms where events or receipts may have moved them: what memory cannot tell, the database counts. */
 static const mx_error_t *add_unread(live_t *live)
 {
-    mx_sync_unread_room_t *rooms;
+    const mx_who_t *who = live->ask->who;
+    mx_sync_unread_room_t *rooms, told;
     live_room_t *room;
     int i, n = 0;
-    const mx_error_t *err = mx_user_push_settings_get(&live->settings, live->server, live->ask->who, live->pool);
+    const mx_error_t *err = NULL;
 
+    if (!live->settings) err = mx_sync_push_settings_read(&live->settings, live->server, who, live->upto, live->pool);
     if (err) return err;
     drop_ignored(live);
     rooms = apr_pcalloc(live->pool, sizeof(*rooms) * (apr_hash_count(live->by_nid) + 1));
-    for (room = live->rooms; room; room = room->next)
-        if (room->events || room->receipts) rooms[n++] = (mx_sync_unread_room_t){ .room_nid = room->nid, .room_id = room->room_id };
+    for (room = live->rooms; room; room = room->next) {
+        if (!room->events && !room->receipts) continue;
+        told = (mx_sync_unread_room_t){ .room_nid = room->nid, .room_id = room->room_id };
+        if (mx_sync_tally_count(&told, &room->pick, live->state, who, live->settings, live->upto, live->pool))
+            room->unread = apr_pmemdup(live->pool, &told, sizeof(told));
+        else rooms[n++] = told;
+    }
     qsort(rooms, (apr_size_t)n, sizeof(*rooms), by_room);
     for (i = 0; i < n; i++) ((live_room_t *)apr_hash_get(live->by_nid, &rooms[i].room_nid, sizeof(rooms[i].room_nid)))->unread = &rooms[i];
-    return mx_sync_unread_count(rooms, n, live->server, live->ask->who, live->settings, live->upto, live->pool);
+    return mx_sync_unread_count(rooms, n, live->server, who, live->settings, live->upto, live->pool);
+}
+
+/* Rooms that are not told have borrowed as well. */
+static void give_back(live_t *live)
+{
+    apr_hash_index_t *hi;
+
+    for (hi = apr_hash_first(live->pool, live->by_nid); hi; hi = apr_hash_next(hi))
+        mx_sync_tally_put(&((live_room_t *)apr_hash_this_val(hi))->pick);
+    mx_cache_put(live->settings_ref);
+    while (live->npinned) mx_sync_batch_unpin(live->pinned[--live->npinned]);
 }
 
 const mx_error_t *mx_sync_live_answer(mx_sync_answer_t *out, int *pdone, mx_server_t *server, const mx_sync_ask_t *ask,
@@ -429,7 +462,7 @@ const mx_error_t *mx_sync_live_answer(mx_sync_answer_t *out, int *pdone, mx_serv
     if (*pdone && live.has_messages) err = read_messages(pdone, &live);
     if (!err && *pdone && live.rooms) err = add_unread(&live);
     if (!err && *pdone) write_answer(out, &live);
-    while (live.npinned) mx_sync_batch_unpin(live.pinned[--live.npinned]);
+    give_back(&live);
     return err;
 }
 

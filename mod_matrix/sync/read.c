@@ -3,6 +3,7 @@
 #include "room/facts.h"
 #include "store/event_id.h"
 #include "store/sync_devices.h"
+#include "store/unread.h"
 #include "sync/sync_private.h"
 #include <stdlib.h>
 
@@ -173,6 +174,25 @@ static int is_fork(const mx_sync_event_row_t *row)
     return event->snap_nid != row->snap_was || (event->skey_nid ? event->snap_after : event->snap_nid) != row->snap_is;
 }
 
+/* The event for unread counts, as unread_events() of sql/0014_push.sql takes it. */
+static void read_marks(mx_sync_entry_t *entry, reading_t *rd, const mx_sync_event_row_t *row)
+{
+    const int not_read = MX_EVENT_FLAG_REJECTED | MX_EVENT_FLAG_SOFT_FAILED | MX_EVENT_FLAG_OUTLIER;
+    int flags = row->event.flags;
+
+    entry->type_nid = row->event.type_nid;
+    entry->marks = row->marks;
+    entry->thread = keep_str(rd, row->thread);
+    entry->counts = !(flags & (not_read | MX_EVENT_FLAG_REDACTED));
+    entry->reads = !(flags & (not_read | MX_EVENT_FLAG_STATE)) && (row->thread || !mx_str_eq(row->type, "m.room.redaction"));
+    entry->marked = row->marked || mx_store_unread_counts_type(row->type);
+    entry->unsettles = entry->jumps || entry->moves_summary || entry->redacts || row->event.ord != row->event.nid;
+    if (!row->nmentions) return;
+    entry->nmentions = row->nmentions;
+    entry->mentions = apr_pmemdup(rd->batch->pool, row->mentions, sizeof(*row->mentions) * (apr_size_t)row->nmentions);
+    rd->batch->bytes += sizeof(*row->mentions) * (apr_size_t)row->nmentions;
+}
+
 static apr_status_t add_event(reading_t *rd, const mx_sync_event_row_t *row)
 {
     const mx_event_row_t *event = &row->event;
@@ -195,6 +215,7 @@ static apr_status_t add_event(reading_t *rd, const mx_sync_event_row_t *row)
     if (is_fork(row)) rv = add_fork(entry, rd, row);
     else if (row->after_gap && event->skey_nid) rv = find_moved(entry, rd, &(mx_state_item_t){ event->skey_nid, event->nid }, 1);
     if (row->after_gap) entry->jumps = 1;
+    read_marks(entry, rd, row);
     return rv;
 }
 

@@ -6,9 +6,12 @@
 #ifndef MX_SYNC_RING_H
 #define MX_SYNC_RING_H
 
+#include "base/nid_map.h"
 #include "core/history_visibility.h"
 #include "core/filter.h"
 #include <apr_atomic.h>
+
+#define MX_SYNC_LAST_MAX 65536       /* things whose last change the ring remembers, twice: up to 4 MB */
 
 typedef enum { MX_ENTRY_EVENT, MX_ENTRY_ACCOUNT_DATA, MX_ENTRY_RECEIPT, MX_ENTRY_TYPING,
                MX_ENTRY_TO_DEVICE, MX_ENTRY_KEY_STOCK, MX_ENTRY_DEVICE_LIST } mx_sync_kind_e;
@@ -43,6 +46,18 @@ typedef struct mx_sync_entry_t {
     const char *redacts;         /* of a redaction: the event it redacts */
     const mx_sync_moved_t *moved;
     int nmoved;
+    /* events, for unread counts: what unread_events() of sql/0014_push.sql looks at */
+    unsigned counts : 1;         /* may count for others than its sender */
+    unsigned reads : 1;          /* its sender has read what stands before it in its thread */
+    unsigned marked : 1;         /* counts whatever its type, as a predefined rule may notify of its marks */
+    unsigned unsettles : 1;      /* what was counted of the room has to be counted anew */
+    int type_nid, marks;         /* mx_push_mark_e, without MX_PUSH_MARK_USER */
+    const char *thread;          /* event id of the root; NULL: main timeline */
+    const apr_int64_t *mentions; /* users of ours */
+    int nmentions;
+    struct mx_sync_batch_t *batch;
+    struct mx_sync_entry_t *older;   /* event before this one in the room; only good while `older_position` is above the floor */
+    apr_int64_t older_position;  /* 0: none */
     /* receipts */
     const char *thread_id;
     /* messages to a device, its stock of keys: content is read by who is asked for it */
@@ -65,11 +80,19 @@ typedef struct mx_sync_batch_t {
     struct mx_sync_batch_t *newer, *older;
 } mx_sync_batch_t;
 
+/** Where something happened last. Remembered for longer than the entries; two generations, so that it is never forgotten at once. */
+typedef struct mx_sync_last_t {
+    mx_nid_map_t now, before;    /* hash of user and room -> position */
+    apr_int64_t from, began;     /* all that happened after `from` is known; `now` began at `began` */
+} mx_sync_last_t;
+
 typedef struct mx_sync_ring_t {
     mx_sync_batch_t *newest, *oldest;
     apr_int64_t floor, head;     /* the ring tells (floor, head] whole */
     int entries, max_entries;
     apr_size_t bytes, max_bytes;
+    mx_nid_map_t events;         /* room nid -> its newest event that is still here */
+    mx_sync_last_t last;
 } mx_sync_ring_t;
 
 /** 1 if the entry moved that user. Needs no lock. */
@@ -87,6 +110,13 @@ void mx_sync_ring_append(mx_sync_ring_t *ring, mx_sync_batch_t *batch);
 void mx_sync_ring_reset(mx_sync_ring_t *ring, apr_int64_t position);
 /** The batch where reading after `since` begins; NULL: nothing newer. `since` must not be below the floor. */
 mx_sync_batch_t *mx_sync_ring_after(const mx_sync_ring_t *ring, apr_int64_t since);
+/**
+ * 1 if nothing in (since, head] makes doubtful what is known of the user and the room as of `since`: events, which the reader has to look
+ * at, are not asked for. Room 0: of the user's push rules and ignored users. 0 also if that is too long ago.
+ */
+int mx_sync_ring_is_settled(const mx_sync_ring_t *ring, apr_int64_t user_nid, apr_int64_t room_nid, apr_int64_t since);
+/** The events of the room after `since`, the newest first, at most `max`; their number, or -1: they are not all here, or more. */
+int mx_sync_ring_events(const mx_sync_entry_t **out, const mx_sync_ring_t *ring, apr_int64_t room_nid, apr_int64_t since, int max);
 /** An event of the room was redacted: if it is still here, it is stale. */
 void mx_sync_ring_redacted(mx_sync_ring_t *ring, apr_int64_t room_nid, const char *event_id);
 

@@ -2,6 +2,7 @@
 /* The stream of a homeserver in this child: its start and end, pokes, and which way an answer takes. */
 #include "sync/devices.h"
 #include "store/stream.h"
+#include "sync/tally.h"
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -53,6 +54,9 @@ apr_status_t mx_sync_init(mx_server_t *server)
     state->lazy = mx_sync_lazy_create(mx_settings_cache_bytes(settings, MX_CACHE_LAZY_MEMBERS), server->pool);
     state->filters = mx_sync_filter_cache_create(mx_settings_cache_bytes(settings, MX_CACHE_FILTERS), server->pool);
     state->filter_ids = mx_sync_filter_id_cache_create(mx_settings_cache_bytes(settings, MX_CACHE_FILTER_IDS), server->pool);
+    state->push_settings = mx_sync_push_settings_cache_create(mx_settings_cache_bytes(settings, MX_CACHE_PUSH_SETTINGS), server->pool);
+    state->tallies = mx_sync_tally_cache_create(mx_settings_cache_bytes(settings, MX_CACHE_UNREAD), server->pool);
+    state->predefined_rules = mx_user_push_settings_predefined(server->pool);
     server->sync = state;
     mx_server_on_stream_moved(server, stream_moved);
     return APR_SUCCESS;

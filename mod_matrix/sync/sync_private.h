@@ -36,6 +36,9 @@ typedef struct mx_sync_state_t {
     mx_cache_t *lazy;                /* device nid -> members it was told of (sync/lazy.c) */
     mx_cache_t *filters;             /* hash of the body -> filter */
     mx_cache_t *filter_ids;          /* user nid and id -> hash of the body */
+    mx_cache_t *push_settings;       /* user nid -> push rules, ignored users (sync/push_settings.c) */
+    mx_cache_t *tallies;             /* user and room nid -> unread counts (sync/tally.h) */
+    const struct mx_push_set_t *predefined_rules;
 
     int wake_fd;                     /* eventfd: pokes the notifier */
     apr_uint32_t poked;              /* atomic: MX_SYNC_POKE_*; the fd is written only when it was 0 */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Unread counts: rows of the database, asked of the user's rules and summed up. */
-#include "sync/unread.h"
+#include "sync/tally.h"
 
 #include "store/unread.h"
 
@@ -9,6 +9,7 @@ typedef struct counting_t {
     mx_server_t *server;
     const mx_who_t *who;
     const mx_user_push_settings_t *settings;
+    const mx_push_set_t *rules;
     mx_sync_unread_room_t *rooms;
     int n;
     apr_int64_t *nids, *upto;        /* of the rooms, as the queries take them */
@@ -30,16 +31,24 @@ static mx_sync_unread_room_t *room_of(const counting_t *c, apr_int64_t room_nid)
     return NULL;
 }
 
-static void add(const counting_t *c, mx_sync_unread_room_t *room, const char *thread, mx_push_verdict_t verdict, apr_int64_t count)
+/* The thread's line, or where it would be. */
+static int find_line(const mx_sync_unread_room_t *room, const char *thread)
 {
     int i;
 
-    if (!verdict.notify) return;
     for (i = 0; i < room->n; i++)
         if (thread ? mx_str_eq(room->lines[i].thread, thread) : !room->lines[i].thread) break;
+    return i;
+}
+
+void mx_sync_unread_add(mx_sync_unread_room_t *room, const char *thread, mx_push_verdict_t verdict, apr_int64_t count, apr_pool_t *pool)
+{
+    int i = find_line(room, thread);
+
+    if (!verdict.notify) return;
     if (i == room->n) {
         if (!(room->n & (room->n - 1))) {      /* full at each power of two */
-            mx_sync_unread_t *more = apr_palloc(c->pool, sizeof(*more) * (apr_size_t)(room->n ? room->n * 2 : 1));
+            mx_sync_unread_t *more = apr_palloc(pool, sizeof(*more) * (apr_size_t)(room->n ? room->n * 2 : 1));
 
             if (room->n) memcpy(more, room->lines, sizeof(*more) * (apr_size_t)room->n);
             room->lines = more;
@@ -48,6 +57,13 @@ static void add(const counting_t *c, mx_sync_unread_room_t *room, const char *th
     }
     room->lines[i].notified += count;
     if (verdict.highlight) room->lines[i].highlighted += count;
+}
+
+void mx_sync_unread_read(mx_sync_unread_room_t *room, const char *thread)
+{
+    int i = find_line(room, thread);
+
+    if (i < room->n) room->lines[i] = room->lines[--room->n];
 }
 
 /* ---- by groups ---- */
@@ -69,11 +85,13 @@ static const mx_error_t *count_groups(counting_t *c)
         mx_sync_unread_room_t *room = room_of(c, rows[i].room_nid);
         const char *type = NULL;
 
+        if (room) room->members = rows[i].members;
+        if (!rows[i].count) continue;
         rv = mx_server_type_name(&type, c->server, rows[i].type_nid, c->pool);
         if (rv != APR_SUCCESS || !room) continue;
-        add(c, room, rows[i].thread,
-            mx_push_eval_kind(c->settings->rules, type, rows[i].marks & MX_PUSH_MARK_STATE ? "" : NULL, rows[i].marks, room->room_id,
-                              rows[i].members, c->pool), rows[i].count);
+        mx_sync_unread_add(room, rows[i].thread,
+                           mx_push_eval_kind(c->rules, type, rows[i].marks & MX_PUSH_MARK_STATE ? "" : NULL, rows[i].marks, room->room_id,
+                                             rows[i].members, c->pool), rows[i].count, c->pool);
     }
     return rv == APR_SUCCESS ? NULL : mx_server_store_error(rv, "count unread events", c->pool);
 }
@@ -110,7 +128,7 @@ static void count_event(const counting_t *c, mx_sync_unread_room_t *room, mx_pus
         e->event = json;
         sender = mx_json_get_str(json, "sender");
         e->sender_power = sender ? mx_power_user(power, sender) : 0;
-        add(c, room, row->thread, mx_push_eval(c->settings->rules, e), 1);
+        mx_sync_unread_add(room, row->thread, mx_push_eval(c->rules, e), 1, c->pool);
     }
     apr_pool_destroy(scratch);
 }
@@ -149,26 +167,31 @@ static const mx_error_t *count_events(counting_t *c)
 /** Does the user want to hear of everything in the room, whatever its type? */
 static int wants_all(const counting_t *c, const mx_sync_unread_room_t *room)
 {
-    return mx_push_eval_kind(c->settings->rules, "m.any", NULL, 0, room->room_id, 0, c->pool).notify;
+    return mx_push_eval_kind(c->rules, "m.any", NULL, 0, room->room_id, 0, c->pool).notify;
 }
 
 const mx_error_t *mx_sync_unread_count(mx_sync_unread_room_t *rooms, int n, mx_server_t *server, const mx_who_t *who,
-                                       const mx_user_push_settings_t *settings, apr_int64_t upto, apr_pool_t *pool)
+                                       mx_user_push_settings_t *settings, apr_int64_t upto, apr_pool_t *pool)
 {
     counting_t c = { .server = server, .who = who, .settings = settings, .rooms = rooms, .n = n, .pool = pool };
+    const mx_error_t *err;
     int i;
 
     if (!n) return NULL;
+    c.rules = mx_user_push_settings_rules(settings, pool);
     c.nids = apr_palloc(pool, sizeof(*c.nids) * (apr_size_t)n);
     c.upto = apr_palloc(pool, sizeof(*c.upto) * (apr_size_t)n);
     c.all = apr_palloc(pool, sizeof(*c.all) * (apr_size_t)n);
     for (i = 0; i < n; i++) {
         c.nids[i] = rooms[i].room_nid;
         c.upto[i] = upto;
-        c.all[i] = wants_all(&c, &rooms[i]);
+        c.all[i] = rooms[i].all = wants_all(&c, &rooms[i]);
         rooms[i].n = 0;
     }
-    return mx_push_eval_is_plain(settings->rules) ? count_groups(&c) : count_events(&c);
+    if (!settings->plain) return count_events(&c);
+    err = count_groups(&c);
+    for (i = 0; !err && i < n; i++) mx_sync_tally_keep(server->sync, who, settings, &rooms[i], upto);
+    return err;
 }
 
 /* ---- writing ---- */

@@ -25,11 +25,20 @@ typedef struct mx_sync_unread_room_t {
     apr_int64_t room_nid;            /* the caller's, as is the next */
     const char *room_id;
     mx_sync_unread_t *lines; int n;
+    apr_int64_t members;             /* joined when it was counted, and whether events of every type count: by plain rules */
+    int all;
 } mx_sync_unread_room_t;
 
-/** Fills n rooms, in the order of room_nid, as of a position. One query; one more for rules that ask for contents. */
+/**
+ * Fills n rooms, in the order of room_nid, as of a position, and remembers them (sync/tally.h). One query; one more for rules that ask for
+ * contents.
+ */
 const mx_error_t *mx_sync_unread_count(mx_sync_unread_room_t *rooms, int n, mx_server_t *server, const mx_who_t *who,
-                                       const mx_user_push_settings_t *settings, apr_int64_t upto, apr_pool_t *pool);
+                                       mx_user_push_settings_t *settings, apr_int64_t upto, apr_pool_t *pool);
+/** `count` events more in a thread (NULL: main timeline), of which the rules say this. New lines are in `pool`, `thread` is borrowed. */
+void mx_sync_unread_add(mx_sync_unread_room_t *room, const char *thread, mx_push_verdict_t verdict, apr_int64_t count, apr_pool_t *pool);
+/** All of that thread was read. */
+void mx_sync_unread_read(mx_sync_unread_room_t *room, const char *thread);
 /** `unread_notifications` and, if asked for, `unread_thread_notifications` as members of an open object. */
 void mx_sync_unread_write(mx_json_writer_t *w, const mx_sync_unread_room_t *room, int threads);
 

@@ -5,6 +5,8 @@
 #include "store/unread.h"
 #include <stdlib.h>
 
+#define ANYBODY "@:"                 /* nobody's id */
+
 static mx_json_t *parse(mx_slice_t text, apr_pool_t *pool)
 {
     mx_json_limits_t limits = { MX_JSON_DEPTH_DEFAULT };
@@ -37,12 +39,13 @@ static apr_status_t read_ignored(mx_user_push_settings_t *out, mx_server_t *serv
     while (n < MX_USER_IGNORED_MAX && mx_json_next(users, &it, &id, &value))
         if (!mx_str_eq(id, who->user_id)) ids[n++] = id;
     rv = mx_store_unread_users(&out->ignored, &out->nignored, server->store, ids, n, pool);
+    out->unknown = out->nignored < n;
     if (rv == APR_SUCCESS && out->nignored) qsort(out->ignored, (apr_size_t)out->nignored, sizeof(*out->ignored), by_nid);
     return rv;
 }
 
 const mx_error_t *mx_user_push_settings_get(mx_user_push_settings_t **psettings, mx_server_t *server, const mx_who_t *who,
-                                            apr_pool_t *pool)
+                                            const mx_push_set_t *predefined, apr_pool_t *pool)
 {
     mx_user_push_settings_t *out = apr_pcalloc(pool, sizeof(*out));
     mx_store_unread_rules_t stored;
@@ -50,9 +53,28 @@ const mx_error_t *mx_user_push_settings_get(mx_user_push_settings_t **psettings,
 
     if (rv == APR_SUCCESS) rv = read_ignored(out, server, who, parse(stored.ignored, pool), pool);
     if (rv != APR_SUCCESS) return mx_server_store_error(rv, "read what a user wants to be told of", pool);
-    out->rules = mx_push_eval_compile(mx_push_rules_compose(who->user_id, parse(stored.push_rules, pool), pool), who->user_id, pool);
+    out->user_id = who->user_id;
+    out->text = stored.push_rules;
+    out->rules_stream = stored.rules_stream;
+    out->ignored_stream = stored.ignored_stream;
+    out->rules = out->text.p ? NULL : predefined;
+    out->plain = mx_push_eval_is_plain(mx_user_push_settings_rules(out, pool));
     *psettings = out;
     return NULL;
+}
+
+const mx_push_set_t *mx_user_push_settings_rules(mx_user_push_settings_t *settings, apr_pool_t *pool)
+{
+    const char *user_id = settings->user_id;
+
+    if (!settings->rules)
+        settings->rules = mx_push_eval_compile(mx_push_rules_compose(user_id, parse(settings->text, pool), pool), user_id, pool);
+    return settings->rules;
+}
+
+const mx_push_set_t *mx_user_push_settings_predefined(apr_pool_t *pool)
+{
+    return mx_push_eval_compile(mx_push_rules_compose(ANYBODY, NULL, pool), ANYBODY, pool);
 }
 
 int mx_user_push_settings_ignores(const mx_user_push_settings_t *settings, apr_int64_t user_nid)

@@ -4,15 +4,19 @@
 
 #include "room/accept_pdu_private.h"
 #include "room/accept_private.h"
+#include "server/runner.h"
 #include "store/event_id.h"
 
 #define DUMMY_TYPE "org.matrix.dummy_event"
 #define SENDERS_MAX 10               /* local members that are tried */
 #define ATTEMPTS_MAX 400             /* as in room/send.c */
+#define TASK_ROOMS 50                /* that the task asks for at once */
+#define TASK_SLICE_MS 20000          /* then other tasks have their turn */
+#define TASK_INTERVAL_MS 900000      /* forks come with outages: a quarter of an hour, or where cleaning is more frequent, as that */
 
-const mx_error_t *mx_room_heads_wanting(const char ***pids, int *pn, mx_server_t *server, int max, apr_pool_t *pool)
+const mx_error_t *mx_room_heads_wanting(const char ***pids, int *pn, mx_server_t *server, const char *after, int max, apr_pool_t *pool)
 {
-    apr_status_t rv = mx_store_room_many_heads(pids, pn, server->store, MX_ROOM_HEADS_MANY, max, pool);
+    apr_status_t rv = mx_store_room_many_heads(pids, pn, server->store, MX_ROOM_HEADS_MANY, after, max, pool);
     return rv == APR_SUCCESS ? NULL : mx_server_store_error(rv, "looking for rooms with many heads", pool);
 }
 
@@ -161,4 +165,51 @@ const mx_error_t *mx_room_heads_bound(mx_server_t *server, const char *room_id, 
     if (err || room->priv->nheads <= most)
         return err;
     return mx_room_heads_merge(&left, server, room_id, most, pool);
+}
+
+/* ---- the task ---- */
+
+/** One page of rooms, each with memory of its own; *pafter moves on, past rooms that could not be helped too. The first error is told. */
+static const mx_error_t *merge_page(int *pn, const char **pafter, mx_runner_job_t *job, apr_pool_t *pool)
+{
+    const char **ids;
+    const mx_error_t *err = mx_room_heads_wanting(&ids, pn, job->server, *pafter, TASK_ROOMS, pool), *own;
+    apr_pool_t *step;
+    int i, left;
+    if (err)
+        return err;
+    apr_pool_create(&step, pool);
+    for (i = 0; i < *pn && mx_runner_go_on(job); i++) {
+        own = mx_room_heads_merge(&left, job->server, ids[i], MX_ROOM_HEADS_MANY, step);
+        if (own && !err)
+            err = mx_error_internal(pool, own->rv, apr_psprintf(pool, "bringing the heads of %s together: %s", ids[i],
+                                                                own->detail ? own->detail : own->message));
+        *pafter = ids[i];
+        apr_pool_clear(step);
+    }
+    return err;
+}
+
+static const mx_error_t *merge_rooms(mx_runner_job_t *job, apr_pool_t *pool)
+{
+    const mx_error_t *first = NULL, *err;
+    const char *after = "";
+    int n = TASK_ROOMS;
+    while (n == TASK_ROOMS && mx_runner_go_on(job)) {
+        err = merge_page(&n, &after, job, pool);
+        first = first ? first : err;
+    }
+    return first;
+}
+
+apr_status_t mx_room_heads_init(mx_server_t *server)
+{
+    mx_runner_task_t *task = apr_pcalloc(server->pool, sizeof(*task));
+    task->name = "room.heads";
+    task->run = merge_rooms;
+    task->interval_ms = server->settings->cleanup_interval_ms;
+    if (task->interval_ms > TASK_INTERVAL_MS)
+        task->interval_ms = TASK_INTERVAL_MS;
+    task->slice_ms = TASK_SLICE_MS;
+    return mx_runner_add(server, task);
 }

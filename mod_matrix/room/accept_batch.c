@@ -263,14 +263,11 @@ static const mx_error_t *fill_row(mx_room_accept_adding_t *a, building_t *u)
     row->sender_nid = u->in->sender_nid;
     row->type_nid = u->in->type_nid;
     row->before = u->b->snap;
-    row->flags = u->in->out->outcome == MX_PDU_REJECTED ? MX_EVENT_FLAG_REJECTED : 0;
-    if (mx_ident_is_local(ev->sender, u->server->name))
-        row->flags |= MX_EVENT_FLAG_LOCAL;
+    row->flags = mx_room_accept_flags(ev, u->server) | (u->in->out->outcome == MX_PDU_REJECTED ? MX_EVENT_FLAG_REJECTED : 0);
     memcpy(row->auth, u->auth_refs, sizeof(row->auth[0]) * (apr_size_t)ev->nauth);
     row->nauth = ev->nauth;
     if (!ev->state_key)
         return NULL;
-    row->flags |= MX_EVENT_FLAG_STATE;
     rv = mx_server_skey_nid(&row->skey_nid, u->server, ev->type, ev->state_key, u->pool);
     if (rv != APR_SUCCESS)
         return mx_server_store_error(rv, "interning a state key", u->pool);

@@ -4,6 +4,7 @@
  * SS-API: PDUs, room state resolution.
  */
 #include "room/accept_pdu_private.h"
+#include "room/accept_private.h"
 #include "room/marks.h"
 
 #include "core/ident.h"
@@ -308,9 +309,7 @@ static const mx_error_t *fill_row(forked_t *f, int flags)
     row->pdu = ev->pdu;
     row->ts = ev->origin_server_ts;
     row->depth = ev->depth;
-    row->flags = flags | (ev->state_key ? MX_EVENT_FLAG_STATE : 0);
-    if (mx_ident_is_local(ev->sender, r->server->name))
-        row->flags |= MX_EVENT_FLAG_LOCAL;
+    row->flags = flags | mx_room_accept_flags(ev, r->server);
     row->before = r->before;
     memcpy(row->auth, r->auth_nids, sizeof(row->auth[0]) * (apr_size_t)r->nauth);
     row->nauth = r->nauth;

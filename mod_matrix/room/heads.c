@@ -14,6 +14,11 @@
 #define TASK_SLICE_MS 20000          /* then other tasks have their turn */
 #define TASK_INTERVAL_MS 900000      /* forks come with outages: a quarter of an hour, or where cleaning is more frequent, as that */
 
+int mx_room_heads_is_dummy(const mx_event_t *event)
+{
+    return !event->state_key && strcmp(event->type, DUMMY_TYPE) == 0;
+}
+
 const mx_error_t *mx_room_heads_wanting(const char ***pids, int *pn, mx_server_t *server, const char *after, int max, apr_pool_t *pool)
 {
     apr_status_t rv = mx_store_room_many_heads(pids, pn, server->store, MX_ROOM_HEADS_MANY, after, max, pool);

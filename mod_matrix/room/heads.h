@@ -8,6 +8,8 @@
 #define MX_ROOM_HEADS_MANY 10        /* more are brought together by a runner … */
 #define MX_ROOM_HEADS_MAX 50         /* … and more than these by whoever has brought the last one */
 
+/** 1 if it is such an event, of whatever server: no client is shown it. */
+int mx_room_heads_is_dummy(const mx_event_t *event);
 /** Adds the task that brings them together (server/runner.h); after mx_runner_init(), in child_init. */
 apr_status_t mx_room_heads_init(mx_server_t *server);
 /**

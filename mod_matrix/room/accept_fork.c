@@ -143,8 +143,9 @@ static const mx_error_t *add_after(forked_t *f)
     mx_room_made_t made = { .base = f->r->before, .changes = apr_pmemdup(f->r->pool, &change, sizeof(change)), .n = 1 };
     const mx_error_t *err;
     if (f->r->outlier) {
-        err = mx_room_accept_store_state(&f->after, f->r, made.base, made.changes, made.n);
-        f->row->after = f->after;
+        mx_room_standing_t *standing = f->r->standing;
+        err = standing->after ? NULL : mx_room_accept_store_state(&standing->after, f->r, made.base, made.changes, made.n);
+        f->after = f->row->after = standing->after;
         return err;
     }
     err = mx_room_accept_measure(&made, f->r);

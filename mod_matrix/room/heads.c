@@ -9,7 +9,7 @@
 
 #define DUMMY_TYPE "org.matrix.dummy_event"
 #define SENDERS_MAX 10               /* local members that are tried */
-#define ATTEMPTS_MAX 400             /* as in room/send.c */
+#define MERGES_MAX 100               /* of one call: the next one goes on */
 #define TASK_ROOMS 50                /* that the task asks for at once */
 #define TASK_SLICE_MS 20000          /* then other tasks have their turn */
 #define TASK_INTERVAL_MS 900000      /* forks come with outages: a quarter of an hour, or where cleaning is more frequent, as that */
@@ -107,7 +107,7 @@ static const mx_error_t *may_send(int *pmay, merging_t *m, const char *sender)
     return err;
 }
 
-/** *pmerged: an event follows the heads now. 0: nobody may send it, or (*pagain) another child was faster. */
+/** *pmerged: an event follows the heads now. 0: nobody may send it, or (*pagain) what it was to stand on was gone. */
 static const mx_error_t *merge_once(int *pmerged, int *pagain, merging_t *m)
 {
     const char **senders;
@@ -121,7 +121,7 @@ static const mx_error_t *merge_once(int *pmerged, int *pagain, merging_t *m)
     if (rv != APR_SUCCESS)
         err = mx_server_store_error(rv, "reading the local members of a room", m->pool);
     *pmerged = *pagain = 0;
-    if (err && err->rv == MX_STORE_RETRY) {      /* a state that was read is gone by now */
+    if (err && err->rv == MX_STORE_RETRY) {
         *pagain = 1;
         return NULL;
     }
@@ -130,21 +130,21 @@ static const mx_error_t *merge_once(int *pmerged, int *pagain, merging_t *m)
     if (err || !may)
         return err;
     err = build(&event, m, senders[i - 1]);
-    if (!err)
-        err = mx_room_accept_one(pagain, &out, m->server, m->room, event, m->pool);
-    *pmerged = !err && !*pagain && out.outcome == MX_PDU_STORED;
+    if (!err)     /* it stays what it is while other children's writers win: they may follow some of the heads too */
+        err = mx_room_accept_one_rounds(&out, &m->room, m->server, event, m->pool);
+    *pmerged = !err && out.outcome == MX_PDU_STORED;
     return err;
 }
 
 static const mx_error_t *merge_in_place(int *pleft, mx_server_t *server, const char *room_id, int most, apr_pool_t *pool)
 {
     merging_t m = { .server = server, .pool = pool };
-    int attempt, merged = 1, again = 0;
+    int i, merged = 1, again = 0;
     const mx_error_t *err = mx_room_get(&m.room, server, room_id, 1, pool);
-    for (attempt = 0; !err && (merged || again) && m.room->priv->nheads > most && attempt < ATTEMPTS_MAX; attempt++) {
+    for (i = 0; !err && (merged || again) && m.room->priv->nheads > most && i < MERGES_MAX; i++) {
         err = merge_once(&merged, &again, &m);
         if (!err && (merged || again))
-            err = mx_room_get(&m.room, server, room_id, again, pool);
+            err = mx_room_get(&m.room, server, room_id, 1, pool);
     }
     if (!err)
         *pleft = m.room->priv->nheads;

@@ -6,6 +6,7 @@
 #include "glue/database.h"
 #include "glue/dbd.h"
 #include "glue/park.h"
+#include "room/heads.h"
 #include "room/room.h"
 #include "server/cleanup.h"
 #include "server/runner.h"
@@ -140,6 +141,8 @@ static apr_status_t home_start(mx_home_t *home, const mx_host_t *host)
         rv = mx_runner_init(server);
     if (!rv)
         rv = mx_server_cleanup_init(server);
+    if (!rv)
+        rv = mx_room_heads_init(server);
     return rv;
 }
 

@@ -388,7 +388,6 @@ const mx_error_t *mx_room_accept_put_state(adding_t *a)
     if (is_member)
         put_member(&b->rows, &member);
     a->row.replaces = a->replaced.nid;
-    a->row.flags |= MX_EVENT_FLAG_STATE;
     put_current(&b->rows, a->row.skey_nid, ref);
     put_snap(a, key);
     b->changes[b->nchanges++] = (mx_room_accept_change_t){ a->event, a->row.skey_nid, ref };
@@ -413,7 +412,7 @@ static void fill_row(adding_t *a)
     row->depth = a->event->depth;
     row->sender_nid = a->item->sender_nid;
     row->type_nid = a->item->type_nid;
-    row->flags = MX_EVENT_FLAG_LOCAL;
+    row->flags = mx_room_accept_flags(a->event, a->b->server);
     row->before = a->b->snap;
     if (d->txn_id && a->b->room) {
         row->device_nid = d->device_nid;

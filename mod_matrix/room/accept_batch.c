@@ -263,14 +263,11 @@ static const mx_error_t *fill_row(mx_room_accept_adding_t *a, building_t *u)
     row->sender_nid = u->in->sender_nid;
     row->type_nid = u->in->type_nid;
     row->before = u->b->snap;
-    row->flags = u->in->out->outcome == MX_PDU_REJECTED ? MX_EVENT_FLAG_REJECTED : 0;
-    if (mx_ident_is_local(ev->sender, u->server->name))
-        row->flags |= MX_EVENT_FLAG_LOCAL;
+    row->flags = mx_room_accept_flags(ev, u->server) | (u->in->out->outcome == MX_PDU_REJECTED ? MX_EVENT_FLAG_REJECTED : 0);
     memcpy(row->auth, u->auth_refs, sizeof(row->auth[0]) * (apr_size_t)ev->nauth);
     row->nauth = ev->nauth;
     if (!ev->state_key)
         return NULL;
-    row->flags |= MX_EVENT_FLAG_STATE;
     rv = mx_server_skey_nid(&row->skey_nid, u->server, ev->type, ev->state_key, u->pool);
     if (rv != APR_SUCCESS)
         return mx_server_store_error(rv, "interning a state key", u->pool);
@@ -333,11 +330,12 @@ static const mx_error_t *add(building_t *u)
     return NULL;
 }
 
-/** A chain of messages leaves its heads to the statement that is made for it. */
+/** A chain of messages leaves its heads to the statement that is made for it, where that will be the one (room/accept_store.c). */
 static void finish(building_t *u)
 {
     mx_persist_batch_t *rows = &u->b->rows;
-    if (!rows->nevents || (u->messages && u->nheads == 1 && u->heads[0] == -rows->nevents))
+    int other = rows->turn || u->room->priv->nheads > MX_EVENT_MAX_PREV;
+    if (!rows->nevents || (!other && u->messages && u->nheads == 1 && u->heads[0] == -rows->nevents))
         return;
     rows->heads = u->heads;
     rows->head_ids = u->head_ids;
@@ -346,7 +344,7 @@ static void finish(building_t *u)
 }
 
 const mx_error_t *mx_room_accept_batch(mx_room_accept_t **pbatch, mx_room_incoming_t **pstop, mx_server_t *server, mx_room_t *room,
-                                       mx_room_incoming_t **line, int n, apr_pool_t *pool)
+                                       mx_room_incoming_t **line, int n, mx_conn_t *turn, apr_pool_t *pool)
 {
     building_t *u = open_building(server, room, n, pool);
     const mx_error_t *err = read_ground(u, line, n);
@@ -369,6 +367,7 @@ const mx_error_t *mx_room_accept_batch(mx_room_accept_t **pbatch, mx_room_incomi
         if (!err)
             err = add(u);
     }
+    mx_room_accept_in_turn(u->b, turn);
     finish(u);
     *pbatch = u->b;
     return err;

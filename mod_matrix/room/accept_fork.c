@@ -4,6 +4,7 @@
  * SS-API: PDUs, room state resolution.
  */
 #include "room/accept_pdu_private.h"
+#include "room/accept_private.h"
 #include "room/marks.h"
 
 #include "core/ident.h"
@@ -142,8 +143,9 @@ static const mx_error_t *add_after(forked_t *f)
     mx_room_made_t made = { .base = f->r->before, .changes = apr_pmemdup(f->r->pool, &change, sizeof(change)), .n = 1 };
     const mx_error_t *err;
     if (f->r->outlier) {
-        err = mx_room_accept_store_state(&f->after, f->r, made.base, made.changes, made.n);
-        f->row->after = f->after;
+        mx_room_standing_t *standing = f->r->standing;
+        err = standing->after ? NULL : mx_room_accept_store_state(&standing->after, f->r, made.base, made.changes, made.n);
+        f->after = f->row->after = standing->after;
         return err;
     }
     err = mx_room_accept_measure(&made, f->r);
@@ -308,9 +310,7 @@ static const mx_error_t *fill_row(forked_t *f, int flags)
     row->pdu = ev->pdu;
     row->ts = ev->origin_server_ts;
     row->depth = ev->depth;
-    row->flags = flags | (ev->state_key ? MX_EVENT_FLAG_STATE : 0);
-    if (mx_ident_is_local(ev->sender, r->server->name))
-        row->flags |= MX_EVENT_FLAG_LOCAL;
+    row->flags = flags | mx_room_accept_flags(ev, r->server);
     row->before = r->before;
     memcpy(row->auth, r->auth_nids, sizeof(row->auth[0]) * (apr_size_t)r->nauth);
     row->nauth = r->nauth;

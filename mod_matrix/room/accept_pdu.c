@@ -5,6 +5,7 @@
 #include "core/event_sign.h"
 #include "core/ident.h"
 #include "room/outlier.h"
+#include "room/send_turn.h"
 #include "store/event_id.h"
 
 /* ---- what needs no room ---- */
@@ -188,6 +189,7 @@ static const mx_error_t *store(int *pagain, mx_room_receiving_t *r, mx_room_pdu_
     const mx_error_t *err = mx_room_fork_batch(&batch, r, flags);
     if (err)
         return err;
+    batch.turn = r->turn;
     rv = mx_store_persist_batch(&result, r->server->store, &batch, r->pool);
     *pagain = rv == MX_STORE_DUPLICATE || rv == MX_STORE_RETRY || (rv == APR_SUCCESS && result->status == MX_PERSIST_CONFLICT);
     if (*pagain)
@@ -214,6 +216,30 @@ static const mx_error_t *is_known(int *pknown, mx_room_receiving_t *r)
     return rv == APR_SUCCESS || rv == MX_STORE_NONE ? NULL : mx_server_store_error(rv, "looking an event up", r->pool);
 }
 
+/** Fills r->before. *pagain: a state that was read is gone by now, or (in a turn) one is to be stored that was not known to be. */
+static const mx_error_t *stand(int *pagain, mx_room_receiving_t *r)
+{
+    mx_room_standing_t *standing = r->standing;
+    const mx_error_t *err = NULL;
+    if (r->turn && r->outlier && r->event->state_key && !standing->after)      /* it has become one since */
+        standing->known = 0;
+    if (r->turn && !standing->known) {
+        *pagain = 1;
+        return NULL;
+    }
+    if (standing->known)
+        r->before = standing->before;
+    else
+        err = mx_room_accept_before(r);
+    if (err && err->rv == MX_STORE_RETRY) {
+        *pagain = 1;
+        return NULL;
+    }
+    standing->known = !err;
+    standing->before = r->before;
+    return err;
+}
+
 /** One attempt on the room as it is known. */
 static const mx_error_t *receive(int *pagain, mx_room_pdu_t *out, mx_room_receiving_t *r)
 {
@@ -229,19 +255,45 @@ static const mx_error_t *receive(int *pagain, mx_room_pdu_t *out, mx_room_receiv
     err = read_ground(out, r);
     if (err || out->nmissing)
         return err;
-    err = mx_room_accept_before(r);
-    if (err && err->rv == MX_STORE_RETRY) {      /* a state that was read is gone by now */
-        *pagain = 1;
-        return NULL;
-    }
-    if (!err)
+    err = stand(pagain, r);
+    if (!err && !*pagain)
         err = authorise(out, r);
-    return err ? err : store(pagain, r, out->outcome);
+    return err || *pagain ? err : store(pagain, r, out->outcome);
 }
 
 const mx_error_t *mx_room_accept_one(int *pagain, mx_room_pdu_t *out, mx_server_t *server, mx_room_t *room, const mx_event_t *event,
-                                     apr_pool_t *pool)
+                                     mx_room_standing_t *standing, mx_conn_t *turn, apr_pool_t *pool)
 {
-    mx_room_receiving_t r = { .server = server, .room = room, .event = event, .pool = pool };
+    mx_room_receiving_t r = { .server = server, .room = room, .event = event, .standing = standing, .turn = turn, .pool = pool };
     return receive(pagain, out, &r);
+}
+
+/** An attempt was lost. What it stood on may be what failed, so that is found anew if the room has not moved. */
+static const mx_error_t *lose(mx_room_t **proom, mx_room_turn_t *turn, mx_room_standing_t *standing)
+{
+    apr_int64_t ver = (*proom)->ver;
+    const mx_error_t *err = mx_room_get(proom, turn->server, (*proom)->room_id, 1, turn->pool);
+    if (!err && (*proom)->ver == ver)
+        memset(standing, 0, sizeof(*standing));
+    return err ? err : mx_room_turn_lost(proom, turn, *proom);
+}
+
+const mx_error_t *mx_room_accept_one_rounds(mx_room_pdu_t *out, mx_room_t **proom, mx_server_t *server, const mx_event_t *event,
+                                            apr_pool_t *pool)
+{
+    mx_room_turn_t turn = { .server = server, .pool = pool };
+    mx_room_standing_t standing = { 0 };
+    const mx_error_t *err = NULL;
+    int again = 1;
+    while (!err && again && mx_room_turn_next(&turn)) {
+        if (!standing.known)
+            mx_room_turn_give_back(&turn);
+        err = mx_room_accept_one(&again, out, server, *proom, event, &standing, turn.conn, pool);
+        if (!err && again)
+            err = lose(proom, &turn, &standing);
+    }
+    mx_room_turn_end(&turn);
+    if (err)
+        return err;
+    return again ? mx_room_turn_busy(pool) : mx_room_cache_get_any(proom, server, (*proom)->room_id, pool);
 }

@@ -7,6 +7,16 @@
 #include "room/room_private.h"
 #include "store/persist.h"
 
+/**
+ * What an event stands on, and so what its sender's server made of it: the same on top of any version of the room. Snapshots that are
+ * stored for it by themselves, which locks the room's row, so a writer has no turn meanwhile (room/send_turn.h). Zeroed at first.
+ */
+typedef struct mx_room_standing_t {
+    int known;                       /* `before` is */
+    apr_int64_t before;
+    apr_int64_t after;               /* of a state event that was an outlier; 0: not yet known */
+} mx_room_standing_t;
+
 /** A PDU on top of one version of its room. */
 typedef struct mx_room_receiving_t {
     mx_server_t *server;
@@ -19,6 +29,8 @@ typedef struct mx_room_receiving_t {
     int nauth;
     apr_int64_t before;              /* snapshot: the state before the event */
     const mx_error_t *err;           /* of a state lookup: callbacks cannot return one */
+    mx_room_standing_t *standing;
+    mx_conn_t *turn;                 /* it is the writer's turn; NULL: it is not */
     apr_pool_t *pool;                /* of this attempt */
 } mx_room_receiving_t;
 
@@ -30,9 +42,15 @@ typedef struct mx_room_receiving_t {
  */
 const mx_error_t *mx_room_accept_pdu_alone(mx_event_t **pevent, const mx_room_version_t *version, const char *room_id, mx_slice_t text,
                                            mx_room_key_fn *key, void *baton, apr_pool_t *pool);
-/** One attempt on the room as it is known; whatever its prev events. *pagain: nothing is stored, for `room` is not the newest. */
+/**
+ * One attempt on the room as it is known; whatever its prev events. *pagain: nothing is stored, for `room` is not the newest. In a turn
+ * (else NULL) `standing` is known.
+ */
 const mx_error_t *mx_room_accept_one(int *pagain, mx_room_pdu_t *out, mx_server_t *server, mx_room_t *room, const mx_event_t *event,
-                                     apr_pool_t *pool);
+                                     mx_room_standing_t *standing, mx_conn_t *turn, apr_pool_t *pool);
+/** As many attempts as it takes; *proom is the newest view then. 503 as of room/send_turn.h. In the room's queue of writers. */
+const mx_error_t *mx_room_accept_one_rounds(mx_room_pdu_t *out, mx_room_t **proom, mx_server_t *server, const mx_event_t *event,
+                                            apr_pool_t *pool);
 
 /* ---- states (room/accept_state.c) ---- */
 

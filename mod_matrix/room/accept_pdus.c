@@ -5,10 +5,9 @@
  */
 #include "room/accept_pdus_private.h"
 #include "room/heads.h"
+#include "room/send_turn.h"
 
 #include "store/event_id.h"
-
-#define ATTEMPTS_MAX 400             /* as in room/send.c: each lost one means that a writer of another child won */
 
 /* ---- before the queue ---- */
 
@@ -74,11 +73,6 @@ static void put_in_line(mx_room_incoming_t **line, int *pn, mx_room_incoming_t *
 
 /* ---- in the queue ---- */
 
-static const mx_error_t *busy(apr_pool_t *pool)
-{
-    return mx_error_make_status(pool, MX_E_UNKNOWN, 503, "Too many writers want this room at once; try again.");
-}
-
 static void settle_taken(mx_room_incoming_t **line, int n)
 {
     int i;
@@ -86,60 +80,56 @@ static void settle_taken(mx_room_incoming_t **line, int n)
         line[i]->settled |= line[i]->taken;
 }
 
-/** What needs more than a chain; afterwards *proom is the newest view. */
-static const mx_error_t *accept_one(mx_room_t **proom, mx_server_t *server, mx_room_incoming_t *in, apr_pool_t *pool)
+/** Rounds of one batch, the first of the line. *pstop: what comes after it; NULL as well: all are settled. */
+static const mx_error_t *store_chain(mx_room_incoming_t **pstop, int *pmoved, mx_room_t **proom, mx_room_turn_t *turn,
+                                     mx_room_incoming_t **line, int n)
 {
-    int again;
-    const mx_error_t *err = mx_room_accept_one(&again, in->out, server, *proom, in->event, pool);
-    if (err)
-        return err;
-    in->settled = !again;
-    return again ? mx_room_get(proom, server, (*proom)->room_id, 1, pool)
-                 : mx_room_cache_get_any(proom, server, (*proom)->room_id, pool);
-}
-
-/** One step: a batch stored, or one event by itself. *pdone: all are settled. */
-static const mx_error_t *step(int *pdone, int *pmoved, mx_room_t **proom, mx_server_t *server, mx_room_incoming_t **line, int n,
-                              apr_pool_t *pool)
-{
-    mx_room_accept_outcome_e outcome;
+    mx_room_accept_outcome_e outcome = MX_ACCEPT_RETRY;
     mx_room_accept_t *batch;
-    mx_room_incoming_t *stop;
-    const mx_error_t *err = mx_room_accept_batch(&batch, &stop, server, *proom, line, n, pool);
-    if (err)
-        return err;
-    *pdone = !mx_room_accept_count(batch) && !stop;
-    if (!mx_room_accept_count(batch))
-        return stop ? accept_one(proom, server, stop, pool) : NULL;
-    err = mx_room_accept_store(&outcome, proom, batch, NULL);
-    if (!err && outcome == MX_ACCEPT_STORED) {
-        settle_taken(line, n);
-        *pmoved = 1;
-        *pdone = !stop;
+    const mx_error_t *err = NULL;
+    while (!err && outcome != MX_ACCEPT_STORED && mx_room_turn_next(turn)) {
+        err = mx_room_accept_batch(&batch, pstop, turn->server, *proom, line, n, turn->conn, turn->pool);
+        if (err || !mx_room_accept_count(batch))
+            return err;
+        err = mx_room_accept_store(&outcome, proom, batch, NULL);
+        if (!err && outcome == MX_ACCEPT_RETRY)
+            err = mx_room_get(proom, turn->server, (*proom)->room_id, 1, turn->pool);
+        if (!err && outcome != MX_ACCEPT_STORED)
+            err = mx_room_turn_lost(proom, turn, *proom);
     }
-    else if (!err && outcome == MX_ACCEPT_RETRY)
-        err = mx_room_get(proom, server, (*proom)->room_id, 1, pool);
-    return err;
+    if (err || outcome != MX_ACCEPT_STORED)
+        return err ? err : mx_room_turn_busy(turn->pool);
+    settle_taken(line, n);
+    *pmoved = 1;
+    return NULL;
 }
 
-/** Up to MX_ROOM_BATCH_MAX events; each step that is not lost to another child settles at least one. */
+/** Up to MX_ROOM_BATCH_MAX events: chains, and what stands between them one by one. */
 static const mx_error_t *accept_some(mx_server_t *server, const char *room_id, mx_room_incoming_t **line, int n, apr_pool_t *pool)
 {
+    mx_room_incoming_t *stop = line[0];
     mx_room_t *room;
-    int attempt, done = 0, moved = 0;
+    int moved = 0;
     const mx_error_t *err = mx_room_cache_get_any(&room, server, room_id, pool);
-    for (attempt = 0; !err && !done && attempt < ATTEMPTS_MAX + n; attempt++)
-        err = step(&done, &moved, &room, server, line, n, pool);
+    while (!err && stop) {
+        mx_room_turn_t turn = { .server = server, .pool = pool };
+        err = store_chain(&stop, &moved, &room, &turn, line, n);
+        mx_room_turn_end(&turn);
+        if (err || !stop)
+            break;
+        err = mx_room_accept_one_rounds(stop->out, &room, server, stop->event, pool);
+        stop->settled = !err;
+    }
     if (moved)
         mx_server_stream_moved(server);
-    return !err && !done ? busy(pool) : err;
+    return err;
 }
 
 /* ---- the calls ---- */
 
 static const mx_error_t *accept_line(mx_server_t *server, const char *room_id, mx_room_incoming_t **line, int n, apr_pool_t *pool)
 {
-    const mx_error_t *err = NULL;
+    const mx_error_t *err = NULL, *aside;
     int from;
     for (from = 0; !err && from < n; from += MX_ROOM_BATCH_MAX) {
         mx_room_place_t *place;
@@ -149,7 +139,10 @@ static const mx_error_t *accept_line(mx_server_t *server, const char *room_id, m
         err = accept_some(server, room_id, line + from, n - from < MX_ROOM_BATCH_MAX ? n - from : MX_ROOM_BATCH_MAX, pool);
         mx_room_send_leave(place);
     }
-    return err ? err : mx_room_heads_bound(server, room_id, MX_ROOM_HEADS_MAX, pool);
+    aside = err ? NULL : mx_room_heads_bound(server, room_id, MX_ROOM_HEADS_MAX, pool);
+    if (aside)     /* what came is stored; the task of room/heads.c comes back to it */
+        mx_log(server->log, MX_LOG_DEBUG, aside->rv, "the heads of %s stay apart: %s", room_id, aside->message);
+    return err;
 }
 
 /** The second one of an id has become what the first one did, unless that has made it known. */

@@ -28,9 +28,10 @@ typedef struct mx_room_incoming_t {
 
 /**
  * Builds a batch of the first of the PDUs on top of `room`. KNOWN and WAITS are settled at once, others are `taken`. *pstop: the
- * first that needs more than a chain does (a resolution, a redaction …): what is before it is to be stored first; NULL: none.
+ * first that needs more than a chain does (a resolution, a redaction …): what is before it is to be stored first; NULL: none. It is
+ * stored in the `turn` (room/send_turn.h; NULL: in none).
  */
 const mx_error_t *mx_room_accept_batch(mx_room_accept_t **pbatch, mx_room_incoming_t **pstop, mx_server_t *server, mx_room_t *room,
-                                       mx_room_incoming_t **line, int n, apr_pool_t *pool);
+                                       mx_room_incoming_t **line, int n, mx_conn_t *turn, apr_pool_t *pool);
 
 #endif

@@ -1,9 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Stores a batch of accepted events, hands out their ids, and makes the view of the room that follows. */
 #include "room/accept_private.h"
+#include "room/heads.h"
 #include "room/marks.h"
 
+#include "core/ident.h"
 #include "store/event_id.h"
+
+int mx_room_accept_flags(const mx_event_t *event, const mx_server_t *server)
+{
+    int flags = event->state_key ? MX_EVENT_FLAG_STATE : 0;
+    if (mx_ident_is_local(event->sender, server->name))
+        flags |= MX_EVENT_FLAG_LOCAL;
+    if (mx_room_heads_is_dummy(event))
+        flags |= MX_EVENT_FLAG_SILENT;
+    return flags;
+}
 
 const char *mx_room_accept_txn_scope(apr_int64_t room_nid, const char *scope, apr_pool_t *pool)
 {

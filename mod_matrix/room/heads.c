@@ -4,15 +4,24 @@
 
 #include "room/accept_pdu_private.h"
 #include "room/accept_private.h"
+#include "server/runner.h"
 #include "store/event_id.h"
 
 #define DUMMY_TYPE "org.matrix.dummy_event"
 #define SENDERS_MAX 10               /* local members that are tried */
-#define ATTEMPTS_MAX 400             /* as in room/send.c */
+#define MERGES_MAX 100               /* of one call: the next one goes on */
+#define TASK_ROOMS 50                /* that the task asks for at once */
+#define TASK_SLICE_MS 20000          /* then other tasks have their turn */
+#define TASK_INTERVAL_MS 900000      /* forks come with outages: a quarter of an hour, or where cleaning is more frequent, as that */
 
-const mx_error_t *mx_room_heads_wanting(const char ***pids, int *pn, mx_server_t *server, int max, apr_pool_t *pool)
+int mx_room_heads_is_dummy(const mx_event_t *event)
 {
-    apr_status_t rv = mx_store_room_many_heads(pids, pn, server->store, MX_ROOM_HEADS_MANY, max, pool);
+    return !event->state_key && strcmp(event->type, DUMMY_TYPE) == 0;
+}
+
+const mx_error_t *mx_room_heads_wanting(const char ***pids, int *pn, mx_server_t *server, const char *after, int max, apr_pool_t *pool)
+{
+    apr_status_t rv = mx_store_room_many_heads(pids, pn, server->store, MX_ROOM_HEADS_MANY, after, max, pool);
     return rv == APR_SUCCESS ? NULL : mx_server_store_error(rv, "looking for rooms with many heads", pool);
 }
 
@@ -98,7 +107,7 @@ static const mx_error_t *may_send(int *pmay, merging_t *m, const char *sender)
     return err;
 }
 
-/** *pmerged: an event follows the heads now. 0: nobody may send it, or (*pagain) another child was faster. */
+/** *pmerged: an event follows the heads now. 0: nobody may send it, or (*pagain) what it was to stand on was gone. */
 static const mx_error_t *merge_once(int *pmerged, int *pagain, merging_t *m)
 {
     const char **senders;
@@ -112,7 +121,7 @@ static const mx_error_t *merge_once(int *pmerged, int *pagain, merging_t *m)
     if (rv != APR_SUCCESS)
         err = mx_server_store_error(rv, "reading the local members of a room", m->pool);
     *pmerged = *pagain = 0;
-    if (err && err->rv == MX_STORE_RETRY) {      /* a state that was read is gone by now */
+    if (err && err->rv == MX_STORE_RETRY) {
         *pagain = 1;
         return NULL;
     }
@@ -121,21 +130,21 @@ static const mx_error_t *merge_once(int *pmerged, int *pagain, merging_t *m)
     if (err || !may)
         return err;
     err = build(&event, m, senders[i - 1]);
-    if (!err)
-        err = mx_room_accept_one(pagain, &out, m->server, m->room, event, m->pool);
-    *pmerged = !err && !*pagain && out.outcome == MX_PDU_STORED;
+    if (!err)     /* it stays what it is while other children's writers win: they may follow some of the heads too */
+        err = mx_room_accept_one_rounds(&out, &m->room, m->server, event, m->pool);
+    *pmerged = !err && out.outcome == MX_PDU_STORED;
     return err;
 }
 
 static const mx_error_t *merge_in_place(int *pleft, mx_server_t *server, const char *room_id, int most, apr_pool_t *pool)
 {
     merging_t m = { .server = server, .pool = pool };
-    int attempt, merged = 1, again = 0;
+    int i, merged = 1, again = 0;
     const mx_error_t *err = mx_room_get(&m.room, server, room_id, 1, pool);
-    for (attempt = 0; !err && (merged || again) && m.room->priv->nheads > most && attempt < ATTEMPTS_MAX; attempt++) {
+    for (i = 0; !err && (merged || again) && m.room->priv->nheads > most && i < MERGES_MAX; i++) {
         err = merge_once(&merged, &again, &m);
         if (!err && (merged || again))
-            err = mx_room_get(&m.room, server, room_id, again, pool);
+            err = mx_room_get(&m.room, server, room_id, 1, pool);
     }
     if (!err)
         *pleft = m.room->priv->nheads;
@@ -161,4 +170,51 @@ const mx_error_t *mx_room_heads_bound(mx_server_t *server, const char *room_id, 
     if (err || room->priv->nheads <= most)
         return err;
     return mx_room_heads_merge(&left, server, room_id, most, pool);
+}
+
+/* ---- the task ---- */
+
+/** One page of rooms, each with memory of its own; *pafter moves on, past rooms that could not be helped too. The first error is told. */
+static const mx_error_t *merge_page(int *pn, const char **pafter, mx_runner_job_t *job, apr_pool_t *pool)
+{
+    const char **ids;
+    const mx_error_t *err = mx_room_heads_wanting(&ids, pn, job->server, *pafter, TASK_ROOMS, pool), *own;
+    apr_pool_t *step;
+    int i, left;
+    if (err)
+        return err;
+    apr_pool_create(&step, pool);
+    for (i = 0; i < *pn && mx_runner_go_on(job); i++) {
+        own = mx_room_heads_merge(&left, job->server, ids[i], MX_ROOM_HEADS_MANY, step);
+        if (own && !err)
+            err = mx_error_internal(pool, own->rv, apr_psprintf(pool, "bringing the heads of %s together: %s", ids[i],
+                                                                own->detail ? own->detail : own->message));
+        *pafter = ids[i];
+        apr_pool_clear(step);
+    }
+    return err;
+}
+
+static const mx_error_t *merge_rooms(mx_runner_job_t *job, apr_pool_t *pool)
+{
+    const mx_error_t *first = NULL, *err;
+    const char *after = "";
+    int n = TASK_ROOMS;
+    while (n == TASK_ROOMS && mx_runner_go_on(job)) {
+        err = merge_page(&n, &after, job, pool);
+        first = first ? first : err;
+    }
+    return first;
+}
+
+apr_status_t mx_room_heads_init(mx_server_t *server)
+{
+    mx_runner_task_t *task = apr_pcalloc(server->pool, sizeof(*task));
+    task->name = "room.heads";
+    task->run = merge_rooms;
+    task->interval_ms = server->settings->cleanup_interval_ms;
+    if (task->interval_ms > TASK_INTERVAL_MS)
+        task->interval_ms = TASK_INTERVAL_MS;
+    task->slice_ms = TASK_SLICE_MS;
+    return mx_runner_add(server, task);
 }

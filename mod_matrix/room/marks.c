@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Marks of new events. CS-API: forming relationships between events; user and room mentions. */
 #include "room/marks.h"
+#include "room/heads.h"
 
 #include "core/ident.h"
 #include "core/push_eval.h"
@@ -60,6 +61,8 @@ void mx_room_marks_read(mx_store_mark_t **pmarks, int *pn, const mx_event_t *con
     for (i = 0; i < nevents; i++) {
         const mx_json_t *content = mx_event_content(events[i]);
         mx_store_mark_t *mark = &marks[n];
+        if (mx_room_heads_is_dummy(events[i]))
+            continue;
         mark->at = i + 1;
         mark->marks = mx_push_eval_marks(content);
         if (mark->marks & MX_PUSH_MARK_ROOM && !may_notify_room(power, events[i]->sender))

@@ -142,7 +142,6 @@ const mx_error_t *mx_room_reader_open(mx_room_reader_t **preader, mx_server_t *s
 const mx_error_t *mx_room_reader_event(mx_event_row_t **prow, const mx_room_reader_t *reader, const char *event_id,
                                        apr_pool_t *pool)
 {
-    static const int unseen = MX_EVENT_FLAG_REJECTED | MX_EVENT_FLAG_SOFT_FAILED | MX_EVENT_FLAG_OUTLIER;
     const mx_who_t *who = reader->who;
     mx_event_row_t *row = NULL;
     unsigned char visible = 0;
@@ -151,7 +150,7 @@ const mx_error_t *mx_room_reader_event(mx_event_row_t **prow, const mx_room_read
 
     if (rv != APR_SUCCESS && rv != MX_STORE_NONE)
         return mx_server_store_error(rv, "looking up an event", pool);
-    if (rv == APR_SUCCESS && row->room_nid == reader->room->nid && !(row->flags & unseen))
+    if (rv == APR_SUCCESS && row->room_nid == reader->room->nid && !(row->flags & MX_EVENT_HIDDEN))
         err = mx_room_visibility(&visible, reader->server, row->room_nid, who ? who->user_nid : 0,
                                  who ? who->user_id : NULL, row, 1, pool);
     if (!err && !visible)

@@ -20,7 +20,7 @@ int mx_room_turn_next(mx_room_turn_t *turn)
     return turn->rounds++ < MX_ROOM_ROUNDS_MAX;
 }
 
-static void give_back(mx_room_turn_t *turn)
+void mx_room_turn_give_back(mx_room_turn_t *turn)
 {
     if (!turn->conn)
         return;
@@ -47,7 +47,7 @@ static const mx_error_t *take(mx_room_turn_t *turn, apr_int64_t room_nid)
 const mx_error_t *mx_room_turn_lost(mx_room_t **proom, mx_room_turn_t *turn, mx_room_t *room)
 {
     const mx_error_t *err;
-    give_back(turn);                /* a turn is not lost to another writer: its transaction has failed */
+    mx_room_turn_give_back(turn);   /* a turn is not lost to another writer: its transaction has failed */
     *proom = room;
     if (++turn->lost < MX_ROOM_LOST_MAX)
         return NULL;
@@ -58,7 +58,7 @@ const mx_error_t *mx_room_turn_lost(mx_room_t **proom, mx_room_turn_t *turn, mx_
 void mx_room_turn_end(mx_room_turn_t *turn)
 {
     int rounds = turn->rounds < MX_ROOM_ROUNDS_MAX ? turn->rounds : MX_ROOM_ROUNDS_MAX;
-    give_back(turn);
+    mx_room_turn_give_back(turn);
     if (rounds)
         __atomic_add_fetch(&turn->server->room->turns->counts[rounds - 1], 1, __ATOMIC_RELAXED);
 }

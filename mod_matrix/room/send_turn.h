@@ -5,7 +5,8 @@
  * comes between, and its batch is stored in that transaction. The others wait for the row in PostgreSQL's line.
  *
  * In its turn a writer holds one connection while what it must read comes over others, so no more than a few of a
- * child take one at a time; the rest go on as before.
+ * child take one at a time; the rest go on as before. What is to be written on another connection (a state that is stored by itself, say)
+ * and locks the room's row would wait for the turn's own transaction for ever: it is done before, or the turn is given back.
  *
  *     mx_room_turn_t turn = { .server = server, .pool = pool };
  *     while (!err && mx_room_turn_next(&turn)) {
@@ -33,6 +34,8 @@ typedef struct mx_room_turn_t {
 int mx_room_turn_next(mx_room_turn_t *turn);
 /** The round was lost on `room`; *proom is what to build on next, and in a turn it is the newest there can be. */
 const mx_error_t *mx_room_turn_lost(mx_room_t **proom, mx_room_turn_t *turn, mx_room_t *room);
+/** No turn any more, if there is one: before what locks the room's row on another connection, which would wait for ever. */
+void mx_room_turn_give_back(mx_room_turn_t *turn);
 /** Always at the end. A transaction that was not committed is rolled back. */
 void mx_room_turn_end(mx_room_turn_t *turn);
 /** The answer when no round is left. */

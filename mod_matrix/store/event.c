@@ -73,23 +73,20 @@ apr_status_t mx_store_event_by_nids(mx_event_row_t **pout, int *pn, mx_store_t *
     return rv;
 }
 
-/** Flags whose events no timeline shows. */
-#define HIDDEN (MX_EVENT_FLAG_REJECTED | MX_EVENT_FLAG_SOFT_FAILED | MX_EVENT_FLAG_OUTLIER)
-
 #define RANGE_SQL(direction)                                                                                            \
     "select " MX_EVENT_COLUMNS " from " MX_EVENT_FROM " where e.room_nid = $1::int8 and e.ord > $2::int8"               \
-    " and e.ord <= $3::int8 and e.ord <> 0 and e.flags & $4::int4 = 0 order by e.ord " direction " limit $5::int8"
+    " and e.ord <= $3::int8 and e.ord <> 0 and " MX_EVENT_SHOWN("e") " order by e.ord " direction " limit $4::int8"
 
 apr_status_t mx_store_event_range(mx_event_row_t **pout, int *pn, mx_store_t *store, apr_int64_t room_nid,
                                   apr_int64_t after_ord, apr_int64_t upto_ord, mx_dir_e dir, int limit,
                                   apr_pool_t *pool)
 {
-    MX_STMT(event_range_forward, "lllil", RANGE_SQL("asc"));
-    MX_STMT(event_range_backward, "lllil", RANGE_SQL("desc"));
+    MX_STMT(event_range_forward, "llll", RANGE_SQL("asc"));
+    MX_STMT(event_range_backward, "llll", RANGE_SQL("desc"));
     mx_rows_t *rows;
     apr_status_t rv =
         mx_store_run(&rows, store, pool, dir == MX_DIR_FORWARD ? &event_range_forward : &event_range_backward, room_nid,
-                     after_ord, upto_ord, HIDDEN, (apr_int64_t)limit);
+                     after_ord, upto_ord, (apr_int64_t)limit);
     if (rv == APR_SUCCESS)
         *pn = mx_store_event_read_all(pout, rows, pool);
     return rv;

@@ -12,8 +12,14 @@ typedef enum {
     MX_EVENT_FLAG_REDACTED = 8,      /* pdu is the redacted form */
     MX_EVENT_FLAG_LOCAL = 16,        /* sent by a user of ours */
     MX_EVENT_FLAG_STATE = 32,
-    MX_EVENT_FLAG_AFTER_GAP = 64     /* not shown, and what was before it is missing: the next event that is shown begins after a gap */
+    MX_EVENT_FLAG_AFTER_GAP = 64,    /* not shown, and what was before it is missing: the next event that is shown begins after a gap */
+    MX_EVENT_FLAG_SILENT = 128       /* has its place in the timeline and in the DAG as others have, and no client is shown it */
 } mx_event_flag_e;
+
+/** Events with any of these no client is shown; the same in SQL, of the row `e`. */
+#define MX_EVENT_HIDDEN (MX_EVENT_FLAG_REJECTED | MX_EVENT_FLAG_SOFT_FAILED | MX_EVENT_FLAG_OUTLIER | MX_EVENT_FLAG_SILENT)
+#define MX_EVENT_SHOWN(e) e ".flags & 135 = 0"
+_Static_assert(MX_EVENT_HIDDEN == 135, "MX_EVENT_SHOWN() says something else");
 
 /** One event. Slices point into the result it was read from. */
 typedef struct mx_event_row_t {

@@ -6,7 +6,7 @@
 #define PAGE_SQL(dir, last)                                                                                            \
     "with s as materialized ("                                                                                         \
     "  select v.nid, v.ord, v.type_nid, v.sender_nid from event v"                                                     \
-    "  where v.room_nid = $1::int8 and v.ord > $2::int8 and v.ord <= $3::int8 and v.ord <> 0 and v.flags & 7 = 0"      \
+    "  where v.room_nid = $1::int8 and v.ord > $2::int8 and v.ord <= $3::int8 and v.ord <> 0 and " MX_EVENT_SHOWN("v") \
     "  order by v.ord " dir " limit $4::int4),"                                                                        \
     " hit as (select s.nid, s.ord from s"                                                                              \
     "  where ($6::bool is false"                                                                                       \

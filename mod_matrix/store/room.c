@@ -142,13 +142,15 @@ apr_status_t mx_store_room_typed(mx_event_row_t **prows, int *pn, mx_store_t *st
     return rv;
 }
 
-apr_status_t mx_store_room_many_heads(const char ***pids, int *pn, mx_store_t *store, int heads, int max, apr_pool_t *pool)
+apr_status_t mx_store_room_many_heads(const char ***pids, int *pn, mx_store_t *store, int heads, const char *after, int max,
+                                      apr_pool_t *pool)
 {
-    MX_STMT(room_many_heads, "ii",
-            "select room_id from room where cardinality(heads) > $1::int4 and local_joined > 0 order by room_nid limit $2::int4");
+    MX_STMT(room_many_heads, "isi",
+            "select room_id from room where cardinality(heads) > $1::int4 and local_joined > 0 and room_id > $2::text"
+            " order by room_id limit $3::int4");
     mx_rows_t *rows;
     int i;
-    apr_status_t rv = mx_store_run(&rows, store, pool, &room_many_heads, heads, max);
+    apr_status_t rv = mx_store_run(&rows, store, pool, &room_many_heads, heads, after, max);
     if (rv != APR_SUCCESS)
         return rv;
     *pn = mx_rows_count(rows);

@@ -45,7 +45,11 @@ apr_status_t mx_store_room_state(mx_event_row_t **prows, int *pn, apr_int64_t *p
 /** The current state events of these types, whatever their state keys, oldest first. */
 apr_status_t mx_store_room_typed(mx_event_row_t **prows, int *pn, mx_store_t *store, apr_int64_t nid,
                                  const char *const *types, int ntypes, apr_pool_t *pool);
-/** Ids of rooms with local members and more than `heads` forward extremities, at most `max`. Looks at every room. */
-apr_status_t mx_store_room_many_heads(const char ***pids, int *pn, mx_store_t *store, int heads, int max, apr_pool_t *pool);
+/**
+ * Ids of rooms with local members and more than `heads` forward extremities, in their order: the first `max` after `after`. Looks at every
+ * room in between.
+ */
+apr_status_t mx_store_room_many_heads(const char ***pids, int *pn, mx_store_t *store, int heads, const char *after, int max,
+                                      apr_pool_t *pool);
 
 #endif

@@ -2,9 +2,6 @@
 /* Rooms, timelines and state events of an answer: one query each for all rooms. */
 #include "store/sync.h"
 
-/* Rejected, soft-failed and outlier events are in no timeline. */
-#define SHOWN "e.flags & 7 = 0"
-
 MX_STMT(sync_members, "ll",
         "select m.room_nid, m.nid, m.stream, r.last_stream, m.membership, m.forgotten, r.version, r.room_id"
         " from member m join room r on r.room_nid = m.room_nid"
@@ -28,7 +25,7 @@ MX_STMT(sync_timelines, "LLLioSoSoSoSL",
         "select t.*, q.i - 1, g.gap from unnest($1::int8[], $2::int8[], $3::int8[]) with ordinality as q(room_nid, after, upto, i)"
         " cross join lateral (select max(ord) as gap from gap where room_nid = q.room_nid and ord > q.after and ord <= q.upto) g"
         " left join lateral (select " MX_EVENT_COLUMNS " from event e left join state_event s on s.nid = e.nid"
-        "   where e.room_nid = q.room_nid and e.ord > coalesce(g.gap - 1, q.after) and e.ord <= q.upto and " SHOWN
+        "   where e.room_nid = q.room_nid and e.ord > coalesce(g.gap - 1, q.after) and e.ord <= q.upto and " MX_EVENT_SHOWN("e")
         "   and ($5::bool is false or e.type_nid in (select type_nid from ev_type where type like any($6::text[])))"
         "   and ($7::bool is false or e.type_nid not in (select type_nid from ev_type where type like any($8::text[])))"
         "   and ($9::bool is false or e.sender_nid in (select user_nid from mxid where mxid = any($10::text[])))"

@@ -55,7 +55,8 @@ int mx_sync_entry_passes(const mx_sync_entry_t *entry, const mx_filter_t *filter
     case MX_ENTRY_EVENT:
         /* what the timeline refuses may still change the state that is told */
         return entry->is_state || entry->jumps
-               || mx_event_filter_allows(&filter->timeline, entry->type, entry->user_id, entry->room_id, entry->has_url);
+               || (!entry->silent
+                   && mx_event_filter_allows(&filter->timeline, entry->type, entry->user_id, entry->room_id, entry->has_url));
     case MX_ENTRY_ACCOUNT_DATA:
         return mx_event_filter_allows(entry->room_nid ? &filter->room_account_data : &filter->account_data, entry->type, NULL,
                                       entry->room_id, 0);

@@ -206,6 +206,7 @@ static apr_status_t add_event(reading_t *rd, const mx_sync_event_row_t *row)
     entry->event_id = mx_store_event_id_unpack(event->id, rd->batch->pool);
     entry->ts = event->ts;
     entry->is_state = (event->flags & MX_EVENT_FLAG_STATE) != 0;
+    entry->silent = (event->flags & MX_EVENT_FLAG_SILENT) != 0;
     entry->txn_device_nid = row->txn_device_nid;
     entry->txn_id = keep_str(rd, row->txn_id);
     read_content(entry, rd, row);

@@ -5,6 +5,7 @@
 #include "room/accept.h"
 #include "room/heads.h"
 #include "room/resolve_private.h"
+#include "server/runner.h"
 #include "tools/doctor.h"
 
 #define MANY 200
@@ -404,7 +405,7 @@ START_TEST(with_many_heads_a_local_event_stands_on_what_it_names)
         check_room();
         /* the dummy too */
         ck_assert_int_eq(count("count(*) from event e join ev_type t using (type_nid) where t.type = 'org.matrix.dummy_event'"
-                               " and flags = 16"), 1);
+                               " and flags = 16 + 128"), 1);
     }
 }
 END_TEST
@@ -415,11 +416,11 @@ START_TEST(a_runner_brings_heads_together_if_a_member_may)
     int n, left;
     by_itself("11");
     fork_state(MX_ROOM_HEADS_MANY);
-    ck_assert_ptr_null(mx_room_heads_wanting(&ids, &n, server, 5, pool));
+    ck_assert_ptr_null(mx_room_heads_wanting(&ids, &n, server, "", 5, pool));
     ck_assert_int_eq(n, 0);
     by_itself("11");
     fork_state(15);
-    ck_assert_ptr_null(mx_room_heads_wanting(&ids, &n, server, 5, pool));
+    ck_assert_ptr_null(mx_room_heads_wanting(&ids, &n, server, "", 5, pool));
     ck_assert_int_eq(n, 1);
     ck_assert_str_eq(ids[0], room_id);
     ck_assert_ptr_null(mx_room_heads_merge(&left, server, room_id, MX_ROOM_HEADS_MANY, pool));
@@ -434,6 +435,39 @@ START_TEST(a_runner_brings_heads_together_if_a_member_may)
     fork_from_now(15);
     ck_assert_ptr_null(mx_room_heads_merge(&left, server, room_id, MX_ROOM_HEADS_MANY, pool));
     ck_assert_int_eq(left, 15);
+}
+END_TEST
+
+/* The room that cannot be helped has either the smaller or the greater id. */
+START_TEST(the_task_helps_every_room_that_can_be_helped)
+{
+    const char *bad, *good, **ids;
+    int n;
+    mx_server_t *child;
+    by_itself("11");
+    homeserver_send(server, room_id, "@creator:h", "m.room.power_levels", "",
+                    "{\"users\":{\"@creator:h\":50,\"@u:far\":50},\"events\":{\"org.matrix.dummy_event\":51}}");
+    fork_from_now(15);
+    bad = room_id;
+    good = room_id = homeserver_room(server, "11", "public");
+    far_joins("@u:far");
+    fork_state(30);
+    ck_assert_ptr_null(mx_room_heads_wanting(&ids, &n, server, strcmp(bad, good) < 0 ? bad : good, 5, pool));
+    ck_assert_int_eq(n, 1);
+    ck_assert_str_eq(ids[0], strcmp(bad, good) < 0 ? good : bad);
+    child = homeserver_child(NULL, pool);
+    ((mx_settings_t *)child->settings)->cleanup_interval_ms = 50;
+    ck_assert_int_eq(mx_runner_init(child), APR_SUCCESS);
+    ck_assert_int_eq(mx_room_heads_init(child), APR_SUCCESS);
+    mx_server_stream_moved(child);
+    for (n = 0; n < 400 && room_now()->priv->nheads > MX_ROOM_HEADS_MANY; n++)
+        apr_sleep(10000);
+    mx_runner_stop(child);
+    check_room();
+    ck_assert_int_eq(room_now()->priv->nheads, 1);
+    room_id = bad;
+    ck_assert_int_eq(room_now()->priv->nheads, 15);
+    check_room();
 }
 END_TEST
 
@@ -556,4 +590,5 @@ DATABASE_MAIN("accept_batch", a_chain_is_one_transaction_in_every_version, a_cha
               a_redaction_and_its_target_come_in_one_batch_either_way_round, our_own_events_that_come_back_are_ours,
               heads_are_bounded, a_redacted_auth_event_is_not_remembered_as_it_was,
               with_many_heads_a_local_event_stands_on_what_it_names, a_runner_brings_heads_together_if_a_member_may,
+              the_task_helps_every_room_that_can_be_helped,
               batches_and_local_writers_of_two_children_lose_nothing, batches_of_fifty_are_quick)

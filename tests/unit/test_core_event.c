@@ -361,8 +361,9 @@ END_TEST
 static mx_event_t *foreign_of_type(const char *raw_type, const char *sender, const char *state_key)
 {
     mx_event_t *ev = NULL;
-    const char *text = apr_psprintf(pool, "{\"auth_events\":[],\"content\":{\"membership\":\"join\"},\"depth\":1,\"hashes\":{\"sha256\":\"x\"},"
-                                    "\"origin_server_ts\":1,\"prev_events\":[],\"room_id\":\"!r:h\",\"sender\":\"%s\",\"signatures\":{},"
+    const char *text = apr_psprintf(pool, "{\"auth_events\":[],\"content\":{\"membership\":\"join\"},\"depth\":1,"
+                                    "\"hashes\":{\"sha256\":\"x\"},\"origin_server_ts\":1,\"prev_events\":[],\"room_id\":\"!r:h\","
+                                    "\"sender\":\"%s\",\"signatures\":{},"
                                     "\"state_key\":\"%s\",\"type\":%s}", sender, state_key, raw_type);
     const mx_error_t *err = mx_event_parse_foreign(&ev, version("11"), mx_slice_str(text), pool);
     ck_assert_msg(err == NULL, "%s: %s", raw_type, err ? err->message : "");
@@ -658,7 +659,8 @@ UNIT_MAIN("core_event", spec_json_signing_examples_hold, a_signature_covers_keys
           event_ids_have_their_versions_alphabet, ids_are_those_of_an_independent_computation,
           a_version_12_create_event_names_its_room, events_past_the_limits_are_not_built,
           foreign_events_are_cleaned_of_what_is_not_theirs,
-          a_type_of_the_table_is_known_by_its_number_and_no_other_is, users_of_any_length_are_read_whole, malformed_foreign_events_are_refused,
+          a_type_of_the_table_is_known_by_its_number_and_no_other_is, users_of_any_length_are_read_whole,
+          malformed_foreign_events_are_refused,
           events_of_the_largest_size_are_read_and_larger_ones_refused, redaction_keeps_what_each_version_keeps,
           redaction_keeps_the_top_level_keys_of_its_version, redacts_lives_where_the_version_wants_it,
           client_formats_show_their_fields_and_no_others, unsigned_holds_all_that_is_given,

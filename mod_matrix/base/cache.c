@@ -120,9 +120,10 @@ static void shard_unlink_locked(shard_t *s, entry_t **p, entry_t **gone)
     *gone = e;
 }
 
-static void shard_evict_locked(shard_t *s, entry_t **gone)
+/** Before an entry comes in: it would be the only one unused, and so the first to go, where all others were used since the last came. */
+static void shard_make_room_locked(shard_t *s, apr_size_t bytes, entry_t **gone)
 {
-    while (s->bytes > s->bytes_max && s->hand) {
+    while (s->bytes + bytes > s->bytes_max && s->hand) {
         entry_t *e = s->hand;
         if (e->used) {
             e->used = 0;
@@ -247,6 +248,7 @@ void mx_cache_set(mx_cache_ref_t **pref, mx_cache_t *cache, const void *key, apr
         e->chain = gone;
         gone = e;
     } else {
+        shard_make_room_locked(s, bytes, &gone);
         if (s->entries >= s->nslots)
             shard_grow_locked(s);
         p = &s->slots[hash & (s->nslots - 1)];
@@ -255,7 +257,6 @@ void mx_cache_set(mx_cache_ref_t **pref, mx_cache_t *cache, const void *key, apr
         ring_insert_locked(s, e);
         s->bytes += bytes;
         s->entries++;
-        shard_evict_locked(s, &gone);
     }
     apr_thread_mutex_unlock(s->lock);
     entries_drop(gone);

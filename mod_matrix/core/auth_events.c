@@ -7,11 +7,12 @@ typedef struct keys_t {
     int n;
 } keys_t;
 
-static void add_key(keys_t *k, const char *type, const char *state_key)
+static void add_key(keys_t *k, mx_event_type_e type_id, const char *state_key)
 {
+    const char *type = mx_event_types[type_id];
     int i;
     for (i = 0; i < k->n; i++) {
-        if (strcmp(k->keys[i].type, type) == 0 && strcmp(k->keys[i].state_key, state_key) == 0)
+        if (k->keys[i].type == type && mx_str_eq(k->keys[i].state_key, state_key))
             return;
     }
     k->keys[k->n++] = (mx_state_key_t){ type, state_key };
@@ -23,35 +24,33 @@ static void add_member_keys(keys_t *k, const mx_room_version_t *version, const c
     const char *membership = mx_json_get_str(content, "membership"), *token, *authoriser;
     int joins = mx_str_eq(membership, "join"), invites = mx_str_eq(membership, "invite");
     if (state_key)
-        add_key(k, "m.room.member", state_key);
+        add_key(k, MX_TYPE_MEMBER, state_key);
     if (joins || invites || mx_str_eq(membership, "knock"))
-        add_key(k, "m.room.join_rules", "");
+        add_key(k, MX_TYPE_JOIN_RULES, "");
     token = mx_json_get_str(mx_json_get(mx_json_get(content, "third_party_invite"), "signed"), "token");
     if (invites && token)
-        add_key(k, "m.room.third_party_invite", apr_pstrdup(pool, token));
+        add_key(k, MX_TYPE_THIRD_PARTY_INVITE, apr_pstrdup(pool, token));
     authoriser = mx_json_get_str(content, "join_authorised_via_users_server");
     if (joins && authoriser && version->restricted_join)
-        add_key(k, "m.room.member", apr_pstrdup(pool, authoriser));
+        add_key(k, MX_TYPE_MEMBER, apr_pstrdup(pool, authoriser));
 }
 
 int mx_auth_keys(mx_state_key_t keys[MX_AUTH_KEYS_MAX], const mx_room_version_t *version, const char *type,
                  const char *sender, const char *state_key, const mx_json_t *content, apr_pool_t *pool)
 {
     keys_t k = { keys, 0 };
-    if (strcmp(type, "m.room.create") == 0)
+    mx_event_type_e type_id = mx_event_type_of(type);
+    if (!type_id)
+        type_id = mx_event_type_find(mx_slice_str(type));
+    if (type_id == MX_TYPE_CREATE)
         return 0;
     if (!version->room_id_is_create_hash)
-        add_key(&k, "m.room.create", "");
-    add_key(&k, "m.room.power_levels", "");
-    add_key(&k, "m.room.member", sender);
-    if (strcmp(type, "m.room.member") == 0)
+        add_key(&k, MX_TYPE_CREATE, "");
+    add_key(&k, MX_TYPE_POWER_LEVELS, "");
+    add_key(&k, MX_TYPE_MEMBER, sender);
+    if (type_id == MX_TYPE_MEMBER)
         add_member_keys(&k, version, state_key, content, pool);
     return k.n;
-}
-
-static int same_key(const mx_event_t *a, const mx_event_t *b)
-{
-    return strcmp(a->type, b->type) == 0 && mx_str_eq(a->state_key, b->state_key);
 }
 
 /** One listed event against the selection and the entries before it. */
@@ -63,7 +62,7 @@ static const mx_error_t *check_entry(const mx_event_t *event, const mx_event_t *
     if (!ev)
         return mx_error_make(pool, MX_E_FORBIDDEN, "An auth event of the event was rejected or is not known.");
     for (k = 0; k < i; k++) {
-        if (same_key(auth_events[k], ev))
+        if (mx_event_is(auth_events[k], ev->type, ev->state_key))
             return mx_error_make(pool, MX_E_FORBIDDEN, "Two auth events of the event are of the same type and state_key.");
     }
     for (k = 0; k < nkeys; k++) {
@@ -81,14 +80,14 @@ const mx_error_t *mx_auth_check_list(const mx_event_t *event, const mx_event_t *
 {
     mx_state_key_t keys[MX_AUTH_KEYS_MAX];
     int nkeys, i, has_create = 0;
-    if (strcmp(event->type, "m.room.create") == 0)
+    if (event->type_id == MX_TYPE_CREATE)
         return n ? mx_error_make(pool, MX_E_FORBIDDEN, "A create event has no auth events.") : NULL;
     nkeys = mx_auth_keys(keys, event->version, event->type, event->sender, event->state_key, mx_event_content(event), pool);
     for (i = 0; i < n; i++) {
         const mx_error_t *err = check_entry(event, auth_events, i, keys, nkeys, pool);
         if (err)
             return err;
-        if (mx_event_is(auth_events[i], "m.room.create", ""))
+        if (mx_event_is(auth_events[i], mx_event_types[MX_TYPE_CREATE], ""))
             has_create = 1;
     }
     if (!event->version->room_id_is_create_hash && !has_create)

@@ -14,7 +14,7 @@ typedef struct change_t {
 /** "invite" if the room has none. */
 static const char *join_rule(const mx_auth_check_t *c)
 {
-    const mx_event_t *ev = mx_auth_state_get(c, "m.room.join_rules", "");
+    const mx_event_t *ev = mx_auth_state_get(c, MX_TYPE_JOIN_RULES, "");
     const char *rule = ev ? mx_json_get_str(mx_event_content(ev), "join_rule") : NULL;
     return rule ? rule : "invite";
 }
@@ -28,18 +28,20 @@ static apr_int64_t target_power(const change_t *ch)
 static int is_creators_first_join(const change_t *ch)
 {
     const mx_event_t *ev = ch->c->event, *create = ch->c->create;
-    if (ev->nprev != 1 || strcmp(ev->prev_events[0], create->event_id) != 0)
-        return 0;
-    return ev->version->create_without_creator ? strcmp(ch->target, create->sender) == 0
-                                               : mx_power_is_creator(create, ch->target);
+    int creators = ev->version->create_without_creator ? strcmp(ch->target, create->sender) == 0
+                                                       : mx_power_is_creator(create, ch->target);
+    return creators && ev->nprev == 1 && strcmp(ev->prev_events[0], create->event_id) == 0;
 }
 
 /** The user named as authorising is joined and may invite. */
 static int is_authorised_by_member(const change_t *ch)
 {
-    const char *user = mx_json_get_str(mx_event_content(ch->c->event), "join_authorised_via_users_server");
-    return user && mx_auth_membership(ch->c, user) == MX_MEMBERSHIP_JOIN
-           && mx_power_user(ch->c->power, user) >= mx_power_action(ch->c->power, MX_POWER_INVITE);
+    mx_auth_check_t whole = *ch->c;
+    const char *user = mx_json_get_str(mx_event_content(whole.event), "join_authorised_via_users_server");
+    if (!user || mx_auth_membership(ch->c, user) != MX_MEMBERSHIP_JOIN)
+        return 0;
+    mx_auth_power_read(&whole);
+    return mx_power_user(whole.power, user) >= mx_power_action(whole.power, MX_POWER_INVITE);
 }
 
 static const mx_error_t *rule_join(const change_t *ch)
@@ -49,7 +51,7 @@ static const mx_error_t *rule_join(const change_t *ch)
     int expected = ch->target_now == MX_MEMBERSHIP_JOIN || ch->target_now == MX_MEMBERSHIP_INVITE;
     if (is_creators_first_join(ch))
         return NULL;
-    if (strcmp(ch->c->event->sender, ch->target) != 0)
+    if (!mx_str_eq(ch->c->event->sender, ch->target))
         return mx_auth_refuse(ch->c, "Nobody can join for another user.");
     if (ch->sender_now == MX_MEMBERSHIP_BAN)
         return mx_auth_refuse(ch->c, "The user is banned from the room.");
@@ -92,7 +94,7 @@ static const mx_error_t *rule_leave_oneself(const change_t *ch)
 
 static const mx_error_t *rule_leave(const change_t *ch)
 {
-    if (strcmp(ch->c->event->sender, ch->target) == 0)
+    if (mx_str_eq(ch->c->event->sender, ch->target))
         return rule_leave_oneself(ch);
     if (ch->sender_now != MX_MEMBERSHIP_JOIN)
         return mx_auth_refuse(ch->c, "The sender is not in the room.");
@@ -129,42 +131,32 @@ static const mx_error_t *rule_knock(const change_t *ch)
     return NULL;
 }
 
-static const struct {
-    const char *membership;
-    const mx_error_t *(*rule)(const change_t *ch);
-} changes[] = {
-    { "ban", rule_ban }, { "invite", rule_invite }, { "join", rule_join }, { "knock", rule_knock }, { "leave", rule_leave },
+static const mx_error_t *(*const changes[])(const change_t *ch) = {
+    [MX_MEMBERSHIP_INVITE] = rule_invite, [MX_MEMBERSHIP_JOIN] = rule_join, [MX_MEMBERSHIP_KNOCK] = rule_knock,
+    [MX_MEMBERSHIP_LEAVE] = rule_leave, [MX_MEMBERSHIP_BAN] = rule_ban,
 };
 
 /** Rooms v8, rule 4.2, as far as it needs no keys: what names no user names no server that could have signed. */
 static int authoriser_ok(const mx_auth_check_t *c)
 {
-    static const char key[] = "join_authorised_via_users_server";
-    const mx_slice_t content = c->event->content;
-    const mx_json_t *user;
-    if (!c->event->version->restricted_join || !memmem(content.p, content.len, key, sizeof(key) - 1))
+    if (!c->event->version->restricted_join || !c->event->has_authoriser)
         return 1;                     /* most contents are not worth a look into their tree */
-    user = mx_json_get(mx_event_content(c->event), key);
-    return !user || mx_ident_is_user_id(mx_json_str(user));
+    return mx_ident_is_user_id(mx_json_get_str(mx_event_content(c->event), "join_authorised_via_users_server"));
 }
 
 const mx_error_t *mx_auth_rule_member(const mx_auth_check_t *c)
 {
     mx_auth_check_t whole = *c;
     change_t ch = { .c = &whole, .target = c->event->state_key };
-    const char *membership = c->event->membership;
-    apr_size_t i;
-    if (!ch.target || !membership)
+    if (!ch.target || !c->event->membership)
         return mx_auth_refuse(c, "A membership event needs a state_key and a membership.");
     if (!authoriser_ok(c))
         return mx_auth_refuse(c, "join_authorised_via_users_server names no user.");
     ch.sender_now = mx_auth_membership(c, c->event->sender);
-    ch.target_now = strcmp(ch.target, c->event->sender) == 0 ? ch.sender_now : mx_auth_membership(c, ch.target);
-    if (strcmp(membership, "join") != 0)
-        whole.sender_power = mx_power_user(c->power, c->event->sender);
-    for (i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
-        if (strcmp(changes[i].membership, membership) == 0)
-            return changes[i].rule(&ch);
-    }
-    return mx_auth_refuse(c, "The membership is not known.");
+    ch.target_now = mx_str_eq(ch.target, c->event->sender) ? ch.sender_now : mx_auth_membership(c, ch.target);
+    if (c->event->member == MX_MEMBERSHIP_NONE)
+        return mx_auth_refuse(c, "The membership is not known.");
+    if (c->event->member != MX_MEMBERSHIP_JOIN)
+        mx_auth_power_read(&whole);
+    return changes[c->event->member](&ch);
 }

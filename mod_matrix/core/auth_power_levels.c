@@ -126,7 +126,7 @@ static const mx_error_t *check_map(const mx_auth_check_t *c, const mx_json_t *be
 const mx_error_t *mx_auth_rule_power_levels(const mx_auth_check_t *c)
 {
     const mx_json_t *after = mx_event_content(c->event), *before;
-    const mx_event_t *current = mx_auth_state_get(c, "m.room.power_levels", "");
+    const mx_event_t *current = mx_auth_state_get(c, MX_TYPE_POWER_LEVELS, "");
     const mx_error_t *err = c->event->version->integer_power_levels ? check_integers(c, after) : NULL;
     apr_size_t i;
     if (!err)

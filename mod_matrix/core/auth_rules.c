@@ -16,15 +16,23 @@ const mx_error_t *mx_auth_refuse(const mx_auth_check_t *c, const char *fmt, ...)
     return mx_error_make(c->pool, MX_E_FORBIDDEN, "%s", message);
 }
 
-const mx_event_t *mx_auth_state_get(const mx_auth_check_t *c, const char *type, const char *state_key)
+const mx_event_t *mx_auth_state_get(const mx_auth_check_t *c, mx_event_type_e type, const char *state_key)
 {
-    return c->state->get(c->state->baton, type, state_key);
+    return c->state->get(c->state->baton, mx_event_types[type], state_key);
 }
 
 mx_membership_e mx_auth_membership(const mx_auth_check_t *c, const char *user_id)
 {
-    const mx_event_t *member = mx_auth_state_get(c, "m.room.member", user_id);
-    return member ? mx_membership_parse(member->membership) : MX_MEMBERSHIP_NONE;
+    const mx_event_t *member = mx_auth_state_get(c, MX_TYPE_MEMBER, user_id);
+    return member ? member->member : MX_MEMBERSHIP_NONE;
+}
+
+void mx_auth_power_read(mx_auth_check_t *c)
+{
+    c->power = c->state->power;
+    if (!c->power)
+        c->power = mx_power_create(c->create, mx_auth_state_get(c, MX_TYPE_POWER_LEVELS, ""), c->pool);
+    c->sender_power = mx_power_user(c->power, c->event->sender);
 }
 
 /** The content's room_version is absent or one we know. */
@@ -101,23 +109,10 @@ static const mx_error_t *rule_redaction(const mx_auth_check_t *c)
 typedef const mx_error_t *rule_fn(const mx_auth_check_t *c);
 
 /* Asked when sender, required level and state_key are fine. */
-static const struct {
-    const char *type;
-    rule_fn *rule;
-} rules[] = {
-    { "m.room.power_levels", mx_auth_rule_power_levels },
-    { "m.room.redaction", rule_redaction },
+static rule_fn *const rules[MX_TYPES] = {
+    [MX_TYPE_POWER_LEVELS] = mx_auth_rule_power_levels,
+    [MX_TYPE_REDACTION] = rule_redaction,
 };
-
-static const mx_error_t *rules_of_type(const mx_auth_check_t *c)
-{
-    apr_size_t i;
-    for (i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
-        if (strcmp(rules[i].type, c->event->type) == 0)
-            return rules[i].rule(c);
-    }
-    return NULL;
-}
 
 /** The create event, the room it names and m.federate. */
 static const mx_error_t *rule_room(const mx_auth_check_t *c)
@@ -139,31 +134,29 @@ static const mx_error_t *rule_common(const mx_auth_check_t *c)
     const mx_event_t *ev = c->event;
     if (mx_auth_membership(c, ev->sender) != MX_MEMBERSHIP_JOIN)
         return mx_auth_refuse(c, "The sender is not in the room.");
-    if (strcmp(ev->type, "m.room.third_party_invite") == 0)
+    if (ev->type_id == MX_TYPE_THIRD_PARTY_INVITE)
         return rule_third_party_invite_event(c);
     if (c->sender_power < mx_power_event(c->power, ev->type, mx_event_is_state(ev)))
         return mx_auth_refuse(c, "The sender's power level is too low to send %s.", ev->type);
-    if (ev->state_key && *ev->state_key == '@' && strcmp(ev->state_key, ev->sender) != 0)
+    if (ev->state_key && *ev->state_key == '@' && !mx_str_eq(ev->state_key, ev->sender))
         return mx_auth_refuse(c, "The state_key names another user.");
-    return rules_of_type(c);
+    return rules[ev->type_id] ? rules[ev->type_id](c) : NULL;
 }
 
 const mx_error_t *mx_auth_check(const mx_event_t *event, const mx_auth_state_t *state, apr_pool_t *pool)
 {
     mx_auth_check_t c = { event, state, NULL, NULL, 0, pool };
     const mx_error_t *err;
-    if (strcmp(event->type, "m.room.create") == 0)
+    if (event->type_id == MX_TYPE_CREATE)
         return mx_auth_rule_create(&c);
-    c.create = state->get(state->baton, "m.room.create", "");
+    c.create = mx_auth_state_get(&c, MX_TYPE_CREATE, "");
     err = rule_room(&c);
     if (err)
         return err;
-    if (event->version->special_aliases_auth && strcmp(event->type, "m.room.aliases") == 0)
+    if (event->version->special_aliases_auth && event->type_id == MX_TYPE_ALIASES)
         return rule_aliases(&c);
-    c.power = state->power ? state->power
-                           : mx_power_create(c.create, state->get(state->baton, "m.room.power_levels", ""), pool);
-    if (strcmp(event->type, "m.room.member") == 0)
+    if (event->type_id == MX_TYPE_MEMBER)
         return mx_auth_rule_member(&c);
-    c.sender_power = mx_power_user(c.power, event->sender);
+    mx_auth_power_read(&c);
     return rule_common(&c);
 }

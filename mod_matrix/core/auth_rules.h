@@ -8,7 +8,8 @@
 
 /** State to check against. */
 typedef struct mx_auth_state_t {
-    const mx_event_t *(*get)(void *baton, const char *type, const char *state_key); /* NULL if there is none */
+    /** NULL if there is none. The rules ask by names of mx_event_types, so that mx_event_is() need not compare texts. */
+    const mx_event_t *(*get)(void *baton, const char *type, const char *state_key);
     void *baton;
     const mx_power_t *power;     /* made ready by a caller that checks many events; NULL: made from get() */
 } mx_auth_state_t;

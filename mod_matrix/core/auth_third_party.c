@@ -52,7 +52,7 @@ const mx_error_t *mx_auth_rule_third_party(const mx_auth_check_t *c, const mx_js
         return mx_auth_refuse(c, "The third-party invite has no signed mxid and token.");
     if (strcmp(mxid, c->event->state_key) != 0)
         return mx_auth_refuse(c, "The third-party invite is for another user.");
-    invite = mx_auth_state_get(c, "m.room.third_party_invite", token);
+    invite = mx_auth_state_get(c, MX_TYPE_THIRD_PARTY_INVITE, token);
     if (!invite)
         return mx_auth_refuse(c, "The room has no third-party invite with that token.");
     if (strcmp(invite->sender, c->event->sender) != 0)

@@ -2,6 +2,7 @@
 /* Reads PDUs: our own, trusted, and those of strangers, checked field by field. Rooms: event format. */
 #include "core/event_private.h"
 
+#include "core/history_visibility.h"
 #include "core/ident.h"
 
 #include <stdint.h>
@@ -54,7 +55,7 @@ static int read_event_ids(const char ***pids, const mx_event_t *ev, const char *
 static const char *read_redacts(const mx_event_t *ev)
 {
     mx_json_scan_t content;
-    if (!mx_str_eq(ev->type, "m.room.redaction"))
+    if (ev->type_id != MX_TYPE_REDACTION)
         return NULL;
     if (!ev->version->updated_redaction)
         return field_str(ev, "redacts");
@@ -62,19 +63,21 @@ static const char *read_redacts(const mx_event_t *ev)
     return mx_json_scan_str(mx_json_scan_get(&content, "redacts"), ev->pool);
 }
 
-static const char *read_membership(const mx_event_t *ev)
+static void read_membership(mx_event_t *ev)
 {
     mx_json_scan_t content;
-    if (strcmp(ev->type, "m.room.member") != 0)
-        return NULL;
+    if (ev->type_id != MX_TYPE_MEMBER)
+        return;
     mx_json_scan_trusted(&content, ev->content, ev->pool);
-    return mx_json_scan_str(mx_json_scan_get(&content, "membership"), ev->pool);
+    ev->membership = mx_json_scan_str(mx_json_scan_get(&content, "membership"), ev->pool);
+    ev->member = mx_membership_parse(ev->membership);
+    ev->has_authoriser = mx_json_scan_get(&content, "join_authorised_via_users_server").p != NULL;
 }
 
 /** A version 12 create event has no room_id: the room's id is its own with another sigil. */
 static int names_its_room(const mx_event_t *ev)
 {
-    return ev->version->room_id_is_create_hash && mx_str_eq(ev->type, "m.room.create") && ev->state_key && !*ev->state_key;
+    return ev->version->room_id_is_create_hash && ev->type_id == MX_TYPE_CREATE && ev->state_key && !*ev->state_key;
 }
 
 static const mx_error_t *fill_ids(mx_event_t *ev)
@@ -86,18 +89,49 @@ static const mx_error_t *fill_ids(mx_event_t *ev)
         return err;
     if (!ev->event_id)
         return bad_pdu(ev, "event_id is missing");
-    ev->room_id = field_str(ev, "room_id");
     if (!ev->room_id && names_its_room(ev))
         ev->room_id = apr_pstrcat(ev->pool, "!", ev->event_id + 1, NULL);
     return ev->room_id ? NULL : bad_pdu(ev, "room_id is missing or no string");
 }
 
+/** The type, from the table if it is there: raw text without escapes in it needs no copy then. */
+static void read_type(mx_event_t *ev)
+{
+    mx_slice_t raw = field(ev, "type");
+    if (raw.len >= 2 && *raw.p == '"')
+        ev->type_id = mx_event_type_find(mx_slice(raw.p + 1, raw.len - 2));
+    ev->type = ev->type_id ? mx_event_types[ev->type_id] : mx_json_scan_str(raw, ev->pool);
+    if (!ev->type_id && ev->type && (ev->type_id = mx_event_type_find(mx_slice_str(ev->type))) != MX_TYPE_OTHER)
+        ev->type = mx_event_types[ev->type_id];
+}
+
+/** A string, beside the event's fields if it fits; *pused bytes are taken there. */
+static const char *near_str(mx_event_t *ev, apr_size_t *pused, mx_slice_t raw)
+{
+    char *at = ev->near + *pused;
+    if (raw.len < 2 || *raw.p != '"' || raw.len - 1 > sizeof(ev->near) - *pused || memchr(raw.p, '\\', raw.len))
+        return mx_json_scan_str(raw, ev->pool);
+    memcpy(at, raw.p + 1, raw.len - 2);
+    at[raw.len - 2] = '\0';
+    *pused += raw.len - 1;
+    return at;
+}
+
+/** What the rules compare. Most membership events are of users about themselves: one text then. */
+static void read_texts(mx_event_t *ev)
+{
+    mx_slice_t sender = field(ev, "sender"), state_key = field(ev, "state_key");
+    apr_size_t used = 0;
+    ev->sender = near_str(ev, &used, sender);
+    ev->state_key = mx_slice_eq(sender, state_key) ? ev->sender : near_str(ev, &used, state_key);
+    ev->room_id = near_str(ev, &used, field(ev, "room_id"));
+}
+
 const mx_error_t *mx_event_fill(mx_event_t *ev)
 {
     const mx_error_t *err;
-    ev->sender = field_str(ev, "sender");
-    ev->type = field_str(ev, "type");
-    ev->state_key = field_str(ev, "state_key");
+    read_texts(ev);
+    read_type(ev);
     ev->content = field(ev, "content");
     if (!ev->sender || !ev->type || !ev->content.len || *ev->content.p != '{')
         return bad_pdu(ev, "sender, type or content is missing or of the wrong type");
@@ -105,7 +139,7 @@ const mx_error_t *mx_event_fill(mx_event_t *ev)
     if (err)
         return err;
     ev->redacts = read_redacts(ev);
-    ev->membership = read_membership(ev);
+    read_membership(ev);
     ev->depth = mx_json_scan_int(field(ev, "depth"), 0);
     ev->origin_server_ts = mx_json_scan_int(field(ev, "origin_server_ts"), 0);
     ev->nprev = read_event_ids(&ev->prev_events, ev, "prev_events");
@@ -319,9 +353,4 @@ mx_json_t *mx_event_content(const mx_event_t *event)
         && mx_json_parse(&ev->content_json, NULL, ev->content.p, ev->content.len, &limits, ev->pool) != MX_JSON_OK)
         ev->content_json = mx_json_new_object(ev->pool);
     return ev->content_json;
-}
-
-int mx_event_is(const mx_event_t *ev, const char *type, const char *state_key)
-{
-    return strcmp(ev->type, type) == 0 && mx_str_eq(ev->state_key, state_key);
 }

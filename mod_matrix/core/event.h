@@ -10,30 +10,40 @@
 #include "base/json_scan.h"
 #include "base/json_writer.h"
 #include "core/error.h"
+#include "core/event_type.h"
 #include "core/room_version.h"
 
 #define MX_PDU_MAX_BYTES 65536
 #define MX_EVENT_FIELD_MAX_BYTES 255   /* sender, room_id, type, state_key, event_id */
 #define MX_EVENT_MAX_PREV 20
 #define MX_EVENT_MAX_AUTH 10
+#define MX_EVENT_NEAR_BYTES 120        /* of an event's short texts beside its fields */
 
+typedef enum { MX_MEMBERSHIP_NONE, MX_MEMBERSHIP_INVITE, MX_MEMBERSHIP_JOIN, MX_MEMBERSHIP_KNOCK, MX_MEMBERSHIP_LEAVE,
+               MX_MEMBERSHIP_BAN } mx_membership_e;
+
+/** What the rules ask of every event stands first, so that little of the memory around it is waited for. Never copied by value. */
 typedef struct mx_event_t {
+    mx_event_type_e type_id;
+    mx_membership_e member;          /* what `membership` says; NONE where it says nothing that is known */
     const mx_room_version_t *version;
+    const char *sender;
+    const char *state_key;           /* NULL: not a state event; the same pointer as sender if it says the same */
+    const char *room_id;             /* in version 12 a create event's is derived from its id */
+    const char *membership;          /* of m.room.member, as content has it; else NULL: the rules ask for it all the time */
+    const char *type;                /* of the table in core/event_type.h if it is one of them */
+    const char *event_id;
+    char near[MX_EVENT_NEAR_BYTES];  /* room_id, sender and state_key, as far as they fit: comparing them finds them here */
+    int has_authoriser;              /* a membership's content has join_authorised_via_users_server, whatever it holds */
+    int nprev, nauth;
+    const char **prev_events, **auth_events;
+    const char *redacts;             /* of m.room.redaction, wherever the version keeps it; else NULL */
+    mx_slice_t content;              /* raw object */
+    mx_json_t *content_json;         /* parsed on first mx_event_content() */
     mx_slice_t pdu;                  /* canonical JSON with hashes and signatures */
     mx_json_scan_t scan;             /* its top-level members */
-    const char *event_id;
-    const char *room_id;             /* in version 12 a create event's is derived from its id */
-    const char *sender;
-    const char *type;
-    const char *state_key;           /* NULL: not a state event */
-    const char *redacts;             /* of m.room.redaction, wherever the version keeps it; else NULL */
-    const char *membership;          /* of m.room.member, as content has it; else NULL: the rules ask for it all the time */
-    mx_slice_t content;              /* raw object */
     apr_int64_t depth;
     apr_int64_t origin_server_ts;    /* ms */
-    const char **prev_events; int nprev;
-    const char **auth_events; int nauth;
-    mx_json_t *content_json;         /* parsed on first mx_event_content() */
     apr_pool_t *pool;
 } mx_event_t;
 
@@ -52,7 +62,17 @@ const mx_error_t *mx_event_parse_foreign(mx_event_t **pevent, const mx_room_vers
 /** The content as a tree, parsed once; belongs to event->pool. Not for two threads at once unless it was parsed before. */
 mx_json_t *mx_event_content(const mx_event_t *event);
 static inline int mx_event_is_state(const mx_event_t *ev) { return ev->state_key != NULL; }
-int mx_event_is(const mx_event_t *ev, const char *type, const char *state_key);
+/** By the type alone. */
+static inline int mx_event_is_type(const mx_event_t *ev, const char *type)
+{
+    mx_event_type_e known = mx_event_type_of(type);
+    return known ? ev->type_id == known : strcmp(ev->type, type) == 0;
+}
+/** NULL: no state event of that type. Fastest with a type of mx_event_types. */
+static inline int mx_event_is(const mx_event_t *ev, const char *type, const char *state_key)
+{
+    return mx_event_is_type(ev, type) && mx_str_eq(ev->state_key, state_key);
+}
 
 /** What a new event of ours is made from. */
 typedef struct mx_event_draft_t {

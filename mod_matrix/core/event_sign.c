@@ -30,7 +30,7 @@ static int is_third_party_invite(const mx_json_t *content)
 
 int mx_event_signers(const char *servers[MX_EVENT_SIGNERS_MAX], const mx_event_t *event)
 {
-    const mx_json_t *content = strcmp(event->type, "m.room.member") == 0 ? mx_event_content(event) : NULL;
+    const mx_json_t *content = event->type_id == MX_TYPE_MEMBER ? mx_event_content(event) : NULL;
     int n = 0;
     if (!is_third_party_invite(content))
         n = add_server(servers, n, event->sender);

@@ -6,8 +6,6 @@
 #include "core/event.h"
 
 typedef enum { MX_HISTVIS_INVITED, MX_HISTVIS_JOINED, MX_HISTVIS_SHARED, MX_HISTVIS_WORLD_READABLE } mx_histvis_e;
-typedef enum { MX_MEMBERSHIP_NONE, MX_MEMBERSHIP_INVITE, MX_MEMBERSHIP_JOIN, MX_MEMBERSHIP_KNOCK, MX_MEMBERSHIP_LEAVE,
-               MX_MEMBERSHIP_BAN } mx_membership_e;
 
 /** Unknown text: NONE. */
 mx_membership_e mx_membership_parse(const char *s);

@@ -36,7 +36,7 @@ static const mx_event_t *checked_get(void *baton, const char *type, const char *
     int i;
     for (i = 0; i < node->nkeys; i++) {
         mx_res_slot_t *slot = node->keys[i];
-        if (strcmp(slot->state_key, state_key) != 0 || strcmp(slot->type, type) != 0)
+        if (!mx_event_type_eq(slot->type, type) || !mx_str_eq(slot->state_key, state_key))
             continue;
         found = mx_res_state(c->r, slot);
         if (!found && c->with_own)
@@ -45,7 +45,7 @@ static const mx_event_t *checked_get(void *baton, const char *type, const char *
     }
     if (i == node->nkeys)
         found = unforeseen(c, type, state_key);
-    if (!found && c->with_own && !*state_key && strcmp(type, "m.room.create") == 0)
+    if (!found && c->with_own && !*state_key && mx_event_type_is(type, MX_TYPE_CREATE))
         return mx_res_own_create(c->r, node);
     return found ? found->event : NULL;
 }
@@ -53,8 +53,8 @@ static const mx_event_t *checked_get(void *baton, const char *type, const char *
 /** The levels of the state so far: read anew only when they change. */
 static const mx_power_t *power_now(mx_res_t *r, checked_t *c)
 {
-    const mx_event_t *create = checked_get(c, "m.room.create", "");
-    const mx_event_t *levels = checked_get(c, "m.room.power_levels", "");
+    const mx_event_t *create = checked_get(c, mx_event_types[MX_TYPE_CREATE], "");
+    const mx_event_t *levels = checked_get(c, mx_event_types[MX_TYPE_POWER_LEVELS], "");
     if (!create)
         return NULL;
     if (!r->power || r->power_create != create || r->power_levels != levels) {
@@ -70,7 +70,7 @@ int mx_res_allowed(mx_res_t *r, const mx_res_node_t *node, int with_own)
     checked_t baton = { r, node, with_own };
     mx_auth_state_t state = { checked_get, &baton, NULL };
     int allowed;
-    state.power = strcmp(node->event->type, "m.room.create") == 0 ? NULL : power_now(r, &baton);
+    state.power = node->event->type_id == MX_TYPE_CREATE ? NULL : power_now(r, &baton);
     allowed = mx_auth_check(node->event, &state, r->scratch) == NULL;
     if (++r->checks % CHECKS_A_CLEAR == 0)
         apr_pool_clear(r->scratch);

@@ -47,7 +47,7 @@ static void slot_name(mx_res_t *r, mx_res_slot_t *slot, const char *type, const 
 static mx_res_slot_t *slot_find(mx_res_t *r, const char *type, const char *state_key)
 {
     mx_res_slot_t *slot = r->table_size ? r->table[hash_of(type, state_key) & (r->table_size - 1)] : NULL;
-    while (slot && (strcmp(slot->state_key, state_key) != 0 || strcmp(slot->type, type) != 0))
+    while (slot && !(mx_event_type_eq(slot->type, type) && mx_str_eq(slot->state_key, state_key)))
         slot = slot->next;
     return slot;
 }
@@ -170,7 +170,7 @@ static void find_keys(mx_res_t *r, mx_res_node_t *node)
 {
     const mx_event_t *ev = node->event;
     mx_state_key_t keys[MX_AUTH_KEYS_MAX];
-    const mx_json_t *content = strcmp(ev->type, "m.room.member") == 0 ? mx_event_content(ev) : NULL;
+    const mx_json_t *content = ev->type_id == MX_TYPE_MEMBER ? mx_event_content(ev) : NULL;
     int i, n = mx_auth_keys(keys, ev->version, ev->type, ev->sender, ev->state_key, content, r->pool);
     for (i = 0; i < n; i++) {
         mx_res_slot_t *slot = mx_res_slot(r, keys[i].type, keys[i].state_key);
@@ -306,8 +306,8 @@ static mx_res_node_t *find_create(mx_res_t *r)
 void mx_res_prepare(mx_res_t *r)
 {
     int i;
-    r->create_slot = mx_res_slot(r, "m.room.create", "");
-    r->levels_slot = mx_res_slot(r, "m.room.power_levels", "");
+    r->create_slot = mx_res_slot(r, mx_event_types[MX_TYPE_CREATE], "");
+    r->levels_slot = mx_res_slot(r, mx_event_types[MX_TYPE_POWER_LEVELS], "");
     r->create_slot->wants_entry = 1;
     r->levels_slot->wants_entry |= (unsigned)r->undisputed_counts;
     for (i = 0; i < r->full->nelts; i++)

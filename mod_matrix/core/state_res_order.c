@@ -17,11 +17,11 @@ static apr_int64_t sender_power(mx_res_t *r, const mx_res_node_t *node)
 /** Power levels, join rules, and what removes another user. */
 static int is_power_event(const mx_event_t *event)
 {
-    if (mx_event_is(event, "m.room.power_levels", "") || mx_event_is(event, "m.room.join_rules", ""))
-        return 1;
-    if (strcmp(event->type, "m.room.member") != 0 || strcmp(event->state_key, event->sender) == 0)
+    if (event->type_id == MX_TYPE_POWER_LEVELS || event->type_id == MX_TYPE_JOIN_RULES)
+        return mx_str_eq(event->state_key, "");
+    if (event->type_id != MX_TYPE_MEMBER || mx_str_eq(event->state_key, event->sender))
         return 0;
-    return mx_str_eq(event->membership, "leave") || mx_str_eq(event->membership, "ban");
+    return event->member == MX_MEMBERSHIP_LEAVE || event->member == MX_MEMBERSHIP_BAN;
 }
 
 static int by_time_and_id(const mx_event_t *x, const mx_event_t *y)

@@ -230,7 +230,7 @@ static const mx_event_t *own_get(void *baton, const char *type, const char *stat
         if (u->auth[i] && mx_event_is(u->auth[i], type, state_key))
             return u->auth[i];
     }
-    return u->room->version->room_id_is_create_hash && strcmp(type, "m.room.create") == 0 ? state_get(baton, type, state_key) : NULL;
+    return u->room->version->room_id_is_create_hash && mx_event_type_is(type, MX_TYPE_CREATE) ? state_get(baton, type, state_key) : NULL;
 }
 
 /** The state before it is the room's, so what the rules allow is not soft-failed. */

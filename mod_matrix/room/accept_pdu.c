@@ -143,7 +143,9 @@ static const mx_event_t *own_get(void *baton, const char *type, const char *stat
         if (asked->r->auth[i] && mx_event_is(asked->r->auth[i], type, state_key))
             return asked->r->auth[i];
     }
-    return asked->r->room->version->room_id_is_create_hash && strcmp(type, "m.room.create") == 0 ? state_get(baton, type, state_key) : NULL;
+    if (asked->r->room->version->room_id_is_create_hash && mx_event_type_is(type, MX_TYPE_CREATE))
+        return state_get(baton, type, state_key);
+    return NULL;
 }
 
 /** *pwhy: the rule that refused it, NULL if none did. */

@@ -159,7 +159,7 @@ static const mx_event_t *auth_get(void *baton, const char *type, const char *sta
         if (a->auth[i] && mx_event_is(a->auth[i], type, state_key))
             return a->auth[i];
     }
-    if (!a->s->create_id.len || strcmp(type, "m.room.create") != 0)
+    if (!a->s->create_id.len || !mx_event_type_is(type, MX_TYPE_CREATE))
         return NULL;
     create = auth_event(a->s, a->s->create_id);
     return create ? create->event : NULL;

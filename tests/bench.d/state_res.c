@@ -125,10 +125,10 @@ static const mx_event_t *own(void *baton, const char *type, const char *state_ke
     int i;
     for (i = 0; i < m->nauth; i++) {
         const mx_event_t *ev = made[m->auth[i] - 1].event;
-        if (strcmp(ev->state_key, state_key) == 0 && strcmp(ev->type, type) == 0)
+        if (mx_event_is(ev, type, state_key))
             return ev;
     }
-    return version->room_id_is_create_hash && !*state_key && strcmp(type, "m.room.create") == 0 ? made[0].event : NULL;
+    return version->room_id_is_create_hash && mx_event_type_is(type, MX_TYPE_CREATE) ? made[0].event : NULL;
 }
 
 static double check_us(void)

@@ -88,6 +88,23 @@ START_TEST(cache_stays_within_its_bound_and_spares_what_is_used)
 }
 END_TEST
 
+START_TEST(cache_keeps_what_just_came_however_much_the_rest_is_used)
+{
+    mx_cache_t *cache = mx_cache_create("t", 50, mx_cache_value_destroy, pool);
+    mx_cache_ref_t *ref;
+    int i, k;
+    for (i = 0; i < 1000; i++) {
+        mx_cache_set(NULL, cache, &i, sizeof(i), mx_cache_value_create(1), 10, 0);
+        for (k = i < 5 ? 0 : i - 4; k <= i; k++) {
+            void *value = mx_cache_get(&ref, cache, &k, sizeof(k));
+            ck_assert_msg(value != NULL || k < i, "%d is gone at once", k);
+            if (value)
+                mx_cache_put(ref);
+        }
+    }
+}
+END_TEST
+
 START_TEST(cache_refuses_what_is_larger_than_itself)
 {
     mx_cache_t *cache = mx_cache_create("t", 1000, value_destroy, pool);
@@ -241,6 +258,7 @@ END_TEST
 
 UNIT_MAIN("cache", cache_gives_back_what_was_set, cache_value_outlives_removal_while_borrowed,
           cache_replaces_a_value_of_the_same_key, cache_stays_within_its_bound_and_spares_what_is_used,
+          cache_keeps_what_just_came_however_much_the_rest_is_used,
           cache_refuses_what_is_larger_than_itself, cache_forgets_expired_values, cache_destroys_all_values_with_its_pool,
           cache_never_shows_a_thread_a_dead_value, bucket_lets_a_burst_pass_and_then_the_rate, rate_of_zero_is_unlimited,
           buckets_in_use_survive_a_flood_of_names, threads_together_take_no_more_than_the_bucket_holds)

@@ -357,6 +357,61 @@ START_TEST(foreign_events_are_cleaned_of_what_is_not_theirs)
 }
 END_TEST
 
+/** An event of that raw type (JSON), read as another server's. */
+static mx_event_t *foreign_of_type(const char *raw_type, const char *sender, const char *state_key)
+{
+    mx_event_t *ev = NULL;
+    const char *text = apr_psprintf(pool, "{\"auth_events\":[],\"content\":{\"membership\":\"join\"},\"depth\":1,"
+                                    "\"hashes\":{\"sha256\":\"x\"},\"origin_server_ts\":1,\"prev_events\":[],\"room_id\":\"!r:h\","
+                                    "\"sender\":\"%s\",\"signatures\":{},"
+                                    "\"state_key\":\"%s\",\"type\":%s}", sender, state_key, raw_type);
+    const mx_error_t *err = mx_event_parse_foreign(&ev, version("11"), mx_slice_str(text), pool);
+    ck_assert_msg(err == NULL, "%s: %s", raw_type, err ? err->message : "");
+    return ev;
+}
+
+START_TEST(a_type_of_the_table_is_known_by_its_number_and_no_other_is)
+{
+    static const char *const others[] = { "\"\"", "\"m.room.membe\"", "\"m.room.members\"", "\"M.room.member\"", "\"m.room.topic\"",
+                                          "\"m.room.third_party_invites_and_more\"" };
+    char text[MX_EVENT_TYPE_BYTES];
+    int i;
+    for (i = MX_TYPE_OTHER + 1; i < MX_TYPES; i++) {
+        mx_event_t *ev = foreign_of_type(apr_psprintf(pool, "\"%s\"", mx_event_types[i]), "@u:h", "@u:h");
+        apr_cpystrn(text, mx_event_types[i], sizeof(text));
+        ck_assert_int_eq(ev->type_id, i);
+        ck_assert(ev->type == mx_event_types[i]);
+        ck_assert_int_eq(mx_event_type_of(text), MX_TYPE_OTHER);
+        ck_assert_int_eq(mx_event_is(ev, text, "@u:h") && mx_event_is(ev, mx_event_types[i], "@u:h"), 1);
+        ck_assert_int_eq(mx_event_type_eq(text, mx_event_types[i]) && mx_event_type_is(text, (mx_event_type_e)i), 1);
+        ck_assert_int_eq(mx_event_is(ev, mx_event_types[i % (MX_TYPES - 1) + 1], "@u:h"), 0);
+        ck_assert_int_eq(ev->member, i == MX_TYPE_MEMBER ? MX_MEMBERSHIP_JOIN : MX_MEMBERSHIP_NONE);
+    }
+    ck_assert_int_eq(foreign_of_type("\"m.room.\\u006dember\"", "@u:h", "@u:h")->type_id, MX_TYPE_MEMBER);
+    for (i = 0; i < UNIT_COUNT(others); i++) {
+        mx_event_t *ev = foreign_of_type(others[i], "@u:h", "");
+        ck_assert_int_eq(ev->type_id, MX_TYPE_OTHER);
+        ck_assert_int_eq(mx_event_is(ev, mx_event_types[MX_TYPE_MEMBER], ""), 0);
+        ck_assert_int_eq(mx_event_is(ev, ev->type, ""), 1);
+    }
+}
+END_TEST
+
+START_TEST(users_of_any_length_are_read_whole)
+{
+    int len;
+    for (len = 1; len < 250; len++) {
+        const char *sender = apr_psprintf(pool, "@%0*d:h", len, 1), *target = apr_psprintf(pool, "@%0*d:i", 250 - len, 2);
+        mx_event_t *ev = foreign_of_type("\"m.room.member\"", sender, target), *own = foreign_of_type("\"m.room.member\"", sender, sender);
+        ck_assert_str_eq(ev->sender, sender);
+        ck_assert_str_eq(ev->state_key, target);
+        ck_assert_str_eq(ev->room_id, "!r:h");
+        ck_assert_str_eq(own->sender, sender);
+        ck_assert_str_eq(own->state_key, sender);
+    }
+}
+END_TEST
+
 START_TEST(malformed_foreign_events_are_refused)
 {
     static const struct {
@@ -603,7 +658,9 @@ UNIT_MAIN("core_event", spec_json_signing_examples_hold, a_signature_covers_keys
           redaction_leaves_nothing_of_a_content_that_is_no_object,
           event_ids_have_their_versions_alphabet, ids_are_those_of_an_independent_computation,
           a_version_12_create_event_names_its_room, events_past_the_limits_are_not_built,
-          foreign_events_are_cleaned_of_what_is_not_theirs, malformed_foreign_events_are_refused,
+          foreign_events_are_cleaned_of_what_is_not_theirs,
+          a_type_of_the_table_is_known_by_its_number_and_no_other_is, users_of_any_length_are_read_whole,
+          malformed_foreign_events_are_refused,
           events_of_the_largest_size_are_read_and_larger_ones_refused, redaction_keeps_what_each_version_keeps,
           redaction_keeps_the_top_level_keys_of_its_version, redacts_lives_where_the_version_wants_it,
           client_formats_show_their_fields_and_no_others, unsigned_holds_all_that_is_given,

@@ -66,7 +66,8 @@ create trigger member_joins before insert or update on member for each row
 
 -- The events of a room that a user has not read and that may count, up to p_upto. CS-API: receiving notifications, marking
 -- notifications as read. Receipts name events; the further of public and private counts, a threaded one for its thread. Who sends a
--- message has read what stood before it in that thread. p_all: of every type.
+-- message has read what stood before it in that thread. p_all: of every type. Silent events neither count nor say that their sender has
+-- read anything.
 create function unread_events(p_user int8, p_room int8, p_upto int8, p_types int4[], p_all bool, p_ignored int8[])
 returns table (nid int8, thread text, type_nid int4, marks int4) language plpgsql stable as $$
 #variable_conflict use_column
@@ -82,12 +83,12 @@ begin
         into base, main from receipt r join event e on e.nid = r.nid where r.room_nid = p_room and r.user_nid = p_user;
     select greatest(main, max(e.ord)) into main
         from event e left join event_push p on p.nid = e.nid
-        where e.room_nid = p_room and e.ord > main and e.ord <= p_upto and e.sender_nid = p_user and e.flags & 39 = 0 and p.thread is null
+        where e.room_nid = p_room and e.ord > main and e.ord <= p_upto and e.sender_nid = p_user and e.flags & 167 = 0 and p.thread is null
         and e.type_nid <> coalesce((select t.type_nid from ev_type t where t.type = 'm.room.redaction'), 0);
     return query
         select e.nid, null::text, e.type_nid, coalesce(p.marks | case when p_user = any(p.mentions) then 8 else 0 end, 0)
         from event e left join event_push p on p.nid = e.nid
-        where e.room_nid = p_room and e.ord > main and e.ord <= p_upto and e.flags & 15 = 0 and e.sender_nid <> p_user
+        where e.room_nid = p_room and e.ord > main and e.ord <= p_upto and e.flags & 143 = 0 and e.sender_nid <> p_user
         and (p_all or e.type_nid = any(p_types) or p.nid is not null) and p.thread is null and not e.sender_nid = any(p_ignored);
     return query
         with floors as (
@@ -97,9 +98,9 @@ begin
                 union all
                 select p.thread, e.ord from event_push p join event e on e.nid = p.nid
                 where p.room_nid = p_room and p.thread is not null and p.ord > base and p.ord <= p_upto
-                and e.sender_nid = p_user and e.flags & 39 = 0) f group by f.thread)
+                and e.sender_nid = p_user and e.flags & 167 = 0) f group by f.thread)
         select e.nid, p.thread, e.type_nid, p.marks | case when p_user = any(p.mentions) then 8 else 0 end
         from event_push p join event e on e.nid = p.nid left join floors f on f.thread = p.thread
         where p.room_nid = p_room and p.thread is not null and p.ord > base and p.ord <= p_upto and p.ord > coalesce(f.ord, 0)
-        and e.flags & 15 = 0 and e.sender_nid <> p_user and not e.sender_nid = any(p_ignored);
+        and e.flags & 143 = 0 and e.sender_nid <> p_user and not e.sender_nid = any(p_ignored);
 end $$;

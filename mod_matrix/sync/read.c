@@ -177,14 +177,13 @@ static int is_fork(const mx_sync_event_row_t *row)
 /* The event for unread counts, as unread_events() of sql/0014_push.sql takes it. */
 static void read_marks(mx_sync_entry_t *entry, reading_t *rd, const mx_sync_event_row_t *row)
 {
-    const int not_read = MX_EVENT_FLAG_REJECTED | MX_EVENT_FLAG_SOFT_FAILED | MX_EVENT_FLAG_OUTLIER;
     int flags = row->event.flags;
 
     entry->type_nid = row->event.type_nid;
     entry->marks = row->marks;
     entry->thread = keep_str(rd, row->thread);
-    entry->counts = !(flags & (not_read | MX_EVENT_FLAG_REDACTED));
-    entry->reads = !(flags & (not_read | MX_EVENT_FLAG_STATE)) && (row->thread || !mx_str_eq(row->type, "m.room.redaction"));
+    entry->counts = !(flags & (MX_EVENT_HIDDEN | MX_EVENT_FLAG_REDACTED));
+    entry->reads = !(flags & (MX_EVENT_HIDDEN | MX_EVENT_FLAG_STATE)) && (row->thread || !mx_str_eq(row->type, "m.room.redaction"));
     entry->marked = row->marked || mx_store_unread_counts_type(row->type);
     entry->unsettles = entry->jumps || entry->moves_summary || entry->redacts || row->event.ord != row->event.nid;
     if (!row->nmentions) return;

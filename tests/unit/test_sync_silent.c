@@ -2,7 +2,6 @@
 /* Events that no client is shown: from the ring, from the database, in pages, by themselves, and in counts. */
 #include "sync_far.h"
 
-#include <glob.h>
 
 /** Is the event shown to those who ask for it? */
 static int is_shown(const char *event_id)
@@ -91,33 +90,4 @@ START_TEST(gap_before_a_dummy_event_is_told)
 }
 END_TEST
 
-/** A file of sql/, whatever its number. */
-static const char *sql_file(const char *topic)
-{
-    glob_t found;
-    apr_file_t *file;
-    char *text = apr_pcalloc(pool, 65536);
-    apr_size_t len = 65535;
-    ck_assert_int_eq(glob(apr_pstrcat(pool, MX_SQL_DIR, "/*_", topic, ".sql", NULL), 0, NULL, &found), 0);
-    ck_assert_int_eq(apr_file_open(&file, found.gl_pathv[0], APR_READ, 0, pool), APR_SUCCESS);
-    ck_assert_int_eq(apr_file_read(file, text, &len), APR_SUCCESS);
-    globfree(&found);
-    return text;
-}
-
-START_TEST(dummy_events_of_before_are_silent_after_the_upgrade)
-{
-    const char *id;
-    fresh_room();
-    id = homeserver_send(server, room_id, "@creator:h", DUMMY, NULL, "{}");
-    homeserver_send(server, room_id, "@creator:h", DUMMY, "", "{}");
-    database_sql("update event set flags = flags & ~128");
-    ck_assert_int_eq(is_shown(id), 1);
-    database_sql(sql_file("silent_events"));
-    ck_assert_int_eq(is_shown(id), 0);
-    ck_assert_int_eq(database_number("select count(*) from event where flags & 128 <> 0"), 1);
-}
-END_TEST
-
-DATABASE_MAIN("sync_silent", dummy_events_are_shown_to_nobody_and_count_for_nobody, gap_before_a_dummy_event_is_told,
-              dummy_events_of_before_are_silent_after_the_upgrade)
+DATABASE_MAIN("sync_silent", dummy_events_are_shown_to_nobody_and_count_for_nobody, gap_before_a_dummy_event_is_told)

@@ -83,7 +83,7 @@ static const char *some_mentions(void)
 
 static void say(void)
 {
-    static const char *const types[] = { "m.room.encrypted", "m.call.invite", "m.reaction", "x.y" };
+    static const char *const types[] = { "m.room.encrypted", "m.call.invite", "m.reaction", "x.y", "org.matrix.dummy_event" };
     int room = pick(ROOMS), reader = pick(READERS * 3);
     const char *sender = reader < READERS && h.joined[reader][room] ? h.readers[reader]->user_id : "@creator:h";
     const char *type = pick(3) ? "m.room.message" : types[pick(UNIT_COUNT(types))], *text = pick(4) ? "m.text" : "m.notice", *more = "",

@@ -3,6 +3,7 @@
 #include "room/marks.h"
 #include "room/heads.h"
 
+#include "base/json_scan.h"
 #include "core/ident.h"
 #include "core/push_eval.h"
 #include "store/event_id.h"
@@ -53,22 +54,42 @@ static int may_notify_room(const mx_power_t *power, const char *sender)
     return power && mx_power_user(power, sender) >= mx_power_notification(power, "room");
 }
 
+/**
+ * 0 for most messages: a look at the names in the text spares them a tree. Only what is written with \u could hide a name from it.
+ */
+static int may_have_marks(const mx_event_t *ev, apr_pool_t *pool)
+{
+    mx_json_scan_t scan;
+    if (memmem(ev->content.p, ev->content.len, "\\u", 2))
+        return 1;
+    mx_json_scan_trusted(&scan, ev->content, pool);
+    return mx_json_scan_get(&scan, "m.relates_to").p || mx_json_scan_get(&scan, "m.mentions").p
+           || mx_slice_is(mx_json_scan_get(&scan, "msgtype"), "\"m.notice\"");
+}
+
+/** What the content says. */
+static void read_content(mx_store_mark_t *mark, const mx_event_t *ev, const mx_power_t *power, apr_pool_t *pool)
+{
+    const mx_json_t *content = mx_event_content(ev);
+    mark->marks = mx_push_eval_marks(content);
+    if (mark->marks & MX_PUSH_MARK_ROOM && !may_notify_room(power, ev->sender))
+        mark->marks &= ~MX_PUSH_MARK_ROOM;
+    read_relation(mark, ev, content, pool);
+    read_mentions(mark, content, pool);
+}
+
 void mx_room_marks_read(mx_store_mark_t **pmarks, int *pn, const mx_event_t *const *events, int nevents, const mx_power_t *power,
                         apr_pool_t *pool)
 {
     mx_store_mark_t *marks = apr_pcalloc(pool, sizeof(*marks) * (apr_size_t)(nevents + 1));
     int i, n = 0;
     for (i = 0; i < nevents; i++) {
-        const mx_json_t *content = mx_event_content(events[i]);
         mx_store_mark_t *mark = &marks[n];
         if (mx_room_heads_is_dummy(events[i]))
             continue;
         mark->at = i + 1;
-        mark->marks = mx_push_eval_marks(content);
-        if (mark->marks & MX_PUSH_MARK_ROOM && !may_notify_room(power, events[i]->sender))
-            mark->marks &= ~MX_PUSH_MARK_ROOM;
-        read_relation(mark, events[i], content, pool);
-        read_mentions(mark, content, pool);
+        if (may_have_marks(events[i], pool))
+            read_content(mark, events[i], power, pool);
         /* a tombstone counts by its type: a row says that it is to be looked at */
         if (mx_event_is(events[i], "m.room.tombstone", ""))
             mark->marks |= MX_PUSH_MARK_STATE;

@@ -19,7 +19,7 @@ typedef struct live_room_t {
     const char *room_id;
     apr_array_header_t *events, *receipts, *data;   /* of const mx_sync_entry_t * */
     const mx_sync_entry_t *typing;
-    const mx_sync_unread_room_t *unread;   /* NULL: as they were */
+    const mx_sync_unread_room_t *unread;
     mx_sync_tally_pick_t pick;
 } live_room_t;
 
@@ -192,7 +192,7 @@ static void pick_unread(live_t *live)
 
     if (live->rooms) live->settings = mx_sync_push_settings_known_locked(&live->settings_ref, live->state, who, live->pool);
     for (room = live->rooms; live->settings && room; room = room->next)
-        if (room->events || room->receipts) mx_sync_tally_pick_locked(&room->pick, live->state, who->user_nid, room->nid, live->pool);
+        mx_sync_tally_pick_locked(&room->pick, live->state, who->user_nid, room->nid, live->pool);
 }
 
 /* 1 if all of the range was taken. */
@@ -307,7 +307,7 @@ static void write_room(mx_json_writer_t *w, const live_t *live, const live_room_
     if (room->typing) mx_jw_raw_slice(w, room->typing->body);
     mx_jw_end_array(w);
     mx_jw_end_object(w);
-    if (room->unread) mx_sync_unread_write(w, room->unread, live->ask->filter->timeline.unread_thread_notifications);
+    mx_sync_unread_write(w, room->unread, live->ask->filter->timeline.unread_thread_notifications);
     mx_jw_key_object(w, "account_data");
     mx_jw_key_array(w, "events");
     write_data(w, live, room->data);
@@ -408,7 +408,7 @@ static int by_room(const void *a, const void *b)
     return x->room_nid < y->room_nid ? -1 : x->room_nid > y->room_nid;
 }
 
-/* Counts of the rooms where events or receipts may have moved them: what memory cannot tell, the database counts. */
+/* Counts of the rooms that are told: what memory does not know, the database counts. */
 static const mx_error_t *add_unread(live_t *live)
 {
     const mx_who_t *who = live->ask->who;
@@ -422,7 +422,6 @@ static const mx_error_t *add_unread(live_t *live)
     drop_ignored(live);
     rooms = apr_pcalloc(live->pool, sizeof(*rooms) * (apr_hash_count(live->by_nid) + 1));
     for (room = live->rooms; room; room = room->next) {
-        if (!room->events && !room->receipts) continue;
         told = (mx_sync_unread_room_t){ .room_nid = room->nid, .room_id = room->room_id };
         if (mx_sync_tally_count(&told, &room->pick, live->state, who, live->settings, live->upto, live->pool))
             room->unread = apr_pmemdup(live->pool, &told, sizeof(told));

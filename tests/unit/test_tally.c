@@ -162,15 +162,28 @@ static void change_membership(void)
     h.joined[reader][room] = !is;
 }
 
+/** Rooms are told for this alone, and their counts with it. */
+static void tag_or_type(void)
+{
+    int reader = pick(READERS), room = pick(ROOMS);
+    mx_room_t *view;
+    ck_assert(!mx_room_get(&view, server, h.rooms[room], 0, pool));
+    if (pick(2))
+        ck_assert(!mx_sync_account_data_put(server, h.readers[reader], view->nid, "x.y", unit_json("{}"), pool));
+    else if (h.joined[reader][room])
+        ck_assert(!mx_sync_typing_set(server, h.readers[reader], h.rooms[room], 60000, pool));
+}
+
 static void happen(void)
 {
-    int what = pick(40);
+    int what = pick(42);
     if (what < 27) say();
     else if (what < 32) read_some();
     else if (what < 33) redact();
     else if (what < 35) change_rules();
     else if (what < 37) change_ignored();
     else if (what < 38) change_membership();
+    else if (what < 40) tag_or_type();
     else send_state();
 }
 

@@ -15,8 +15,7 @@ typedef struct change_t {
 static const char *join_rule(const mx_auth_check_t *c)
 {
     const mx_event_t *ev = mx_auth_state_get(c, MX_TYPE_JOIN_RULES, "");
-    const char *rule = ev ? mx_json_get_str(mx_event_content(ev), "join_rule") : NULL;
-    return rule ? rule : "invite";
+    return ev && ev->join_rule ? ev->join_rule : "invite";
 }
 
 static apr_int64_t target_power(const change_t *ch)

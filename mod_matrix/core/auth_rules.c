@@ -117,13 +117,11 @@ static rule_fn *const rules[MX_TYPES] = {
 /** The create event, the room it names and m.federate. */
 static const mx_error_t *rule_room(const mx_auth_check_t *c)
 {
-    const mx_json_t *federate;
     if (!c->create)
         return mx_auth_refuse(c, "The room has no create event.");
     if (strcmp(c->create->room_id, c->event->room_id) != 0)
         return mx_auth_refuse(c, "The event is not of the room that the create event made.");
-    federate = mx_json_get(mx_event_content(c->create), "m.federate");
-    if (!mx_json_bool(federate, 1) && !mx_str_eq(mx_ident_server(c->event->sender), mx_ident_server(c->create->sender)))
+    if (c->create->closed && !mx_str_eq(mx_ident_server(c->event->sender), mx_ident_server(c->create->sender)))
         return mx_auth_refuse(c, "The room does not federate.");
     return NULL;
 }

@@ -63,12 +63,19 @@ static const char *read_redacts(const mx_event_t *ev)
     return mx_json_scan_str(mx_json_scan_get(&content, "redacts"), ev->pool);
 }
 
-static void read_membership(mx_event_t *ev)
+/** What the rules ask again and again of the contents of others' events. */
+static void read_content(mx_event_t *ev)
 {
     mx_json_scan_t content;
-    if (ev->type_id != MX_TYPE_MEMBER)
+    if (ev->type_id != MX_TYPE_MEMBER && ev->type_id != MX_TYPE_JOIN_RULES && ev->type_id != MX_TYPE_CREATE)
         return;
     mx_json_scan_trusted(&content, ev->content, ev->pool);
+    if (ev->type_id == MX_TYPE_CREATE)
+        ev->closed = mx_slice_is(mx_json_scan_get(&content, "m.federate"), "false");
+    if (ev->type_id == MX_TYPE_JOIN_RULES)
+        ev->join_rule = mx_json_scan_str(mx_json_scan_get(&content, "join_rule"), ev->pool);
+    if (ev->type_id != MX_TYPE_MEMBER)
+        return;
     ev->membership = mx_json_scan_str(mx_json_scan_get(&content, "membership"), ev->pool);
     ev->member = mx_membership_parse(ev->membership);
     ev->has_authoriser = mx_json_scan_get(&content, "join_authorised_via_users_server").p != NULL;
@@ -139,7 +146,7 @@ const mx_error_t *mx_event_fill(mx_event_t *ev)
     if (err)
         return err;
     ev->redacts = read_redacts(ev);
-    read_membership(ev);
+    read_content(ev);
     ev->depth = mx_json_scan_int(field(ev, "depth"), 0);
     ev->origin_server_ts = mx_json_scan_int(field(ev, "origin_server_ts"), 0);
     ev->nprev = read_event_ids(&ev->prev_events, ev, "prev_events");

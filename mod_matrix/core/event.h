@@ -35,6 +35,8 @@ typedef struct mx_event_t {
     const char *event_id;
     char near[MX_EVENT_NEAR_BYTES];  /* room_id, sender and state_key, as far as they fit: comparing them finds them here */
     int has_authoriser;              /* a membership's content has join_authorised_via_users_server, whatever it holds */
+    int closed;                      /* a create event's content has m.federate false */
+    const char *join_rule;           /* of m.room.join_rules, as content has it; else NULL */
     int nprev, nauth;
     const char **prev_events, **auth_events;
     const char *redacts;             /* of m.room.redaction, wherever the version keeps it; else NULL */

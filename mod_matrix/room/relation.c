@@ -3,6 +3,7 @@
 #include "room/relation.h"
 
 #include "core/ident.h"
+#include "room/accept_private.h"
 #include "store/event_id.h"
 #include "user/push_settings.h"
 
@@ -31,14 +32,24 @@ const mx_error_t *mx_room_relation_check(mx_server_t *server, const mx_who_t *wh
 {
     const mx_json_t *relates = mx_json_get(draft->content, "m.relates_to");
     const char *parent = mx_json_get_str(relates, "event_id");
-    mx_store_relation_draft_t asked = { .room_id = room_id, .type = draft->type, .rel_type = mx_json_get_str(relates, "rel_type"),
+    mx_store_relation_draft_t asked = { .type = draft->type, .rel_type = mx_json_get_str(relates, "rel_type"),
                                         .key = mx_json_get_str(relates, "key"), .user_nid = who->user_nid,
-                                        .device_nid = draft->device_nid, .txn_id = draft->txn_id, .txn_scope = draft->txn_scope };
+                                        .device_nid = draft->device_nid, .txn_id = draft->txn_id };
     mx_store_relation_fault_e fault = MX_STORE_RELATION_GOOD;
+    mx_membership_e membership = MX_MEMBERSHIP_NONE;
+    mx_room_t *room = NULL;
+    const mx_error_t *err;
     apr_status_t rv;
 
     if (!parent || !mx_ident_is_event_id(parent) || (!mx_str_eq(asked.rel_type, "m.thread") && !mx_str_eq(asked.rel_type, "m.annotation")))
         return NULL;
+    err = mx_room_get(&room, server, room_id, 0, pool);
+    if (!err)
+        err = mx_room_membership(&membership, server, room, draft->sender, pool);
+    if (err || membership != MX_MEMBERSHIP_JOIN)     /* who may not send is told that, and nothing of what is there */
+        return err && err->code != MX_E_NOT_FOUND ? err : NULL;
+    asked.room_nid = room->nid;
+    asked.txn_scope = mx_room_accept_txn_scope(room->nid, draft->txn_scope, pool);
     asked.parent = mx_store_event_id_pack(parent, pool);
     rv = mx_store_relation_fault(&fault, server->store, &asked, pool);
     if (rv != APR_SUCCESS)

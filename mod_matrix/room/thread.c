@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-#define THREAD_SCAN 1000             /* events in threads looked at by one query */
+#define THREAD_SCAN 250              /* events in threads looked at by one query */
 
 /** A page in the making. */
 typedef struct listing_t {

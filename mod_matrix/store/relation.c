@@ -134,23 +134,23 @@ apr_status_t mx_store_relation_bundles(mx_store_bundle_row_t **pout, int *pn, mx
 
 /* ---- what is about to be sent ---- */
 
-MX_STMT(relation_fault, "sbsssllss",
+MX_STMT(relation_fault, "lbsssllss",
         "select case when exists (select from txn where device_nid = $7::int8 and txn_id = $8::text and scope = $9::text) then 0"
         " when $3::text = 'm.thread' and exists (select from event p join event_relation o on o.nid = p.nid"
-        "   where p.event_id = $2::bytea and p.room_nid = m.room_nid and p.flags & 8 = 0) then 1"
+        "   where p.event_id = $2::bytea and p.room_nid = $1::int8 and p.flags & 8 = 0) then 1"
         " when $3::text = 'm.annotation' and exists (select from event_relation r join event e on e.nid = r.nid"
-        "   where r.parent = $2::bytea and r.rel_type = 'm.annotation' and r.sender_nid = $6::int8 and r.room_nid = m.room_nid"
+        "   where r.parent = $2::bytea and r.rel_type = 'm.annotation' and r.sender_nid = $6::int8 and r.room_nid = $1::int8"
         "   and r.key = $5::text and r.type_nid = (select t.type_nid from ev_type t where t.type = $4::text) and e.flags & 15 = 0) then 2"
-        " else 0 end from room m where m.room_id = $1::text");
+        " else 0 end");
 
 apr_status_t mx_store_relation_fault(mx_store_relation_fault_e *pfault, mx_store_t *store, const mx_store_relation_draft_t *draft,
                                      apr_pool_t *pool)
 {
     mx_rows_t *rows = NULL;
-    apr_status_t rv = mx_store_run(&rows, store, pool, &relation_fault, draft->room_id, draft->parent, draft->rel_type, draft->type,
+    apr_status_t rv = mx_store_run(&rows, store, pool, &relation_fault, draft->room_nid, draft->parent, draft->rel_type, draft->type,
                                    draft->key, draft->user_nid, draft->device_nid, draft->txn_id, draft->txn_scope);
 
     if (rv == APR_SUCCESS)
-        *pfault = mx_rows_count(rows) ? (mx_store_relation_fault_e)mx_row_int(rows, 0, 0) : MX_STORE_RELATION_GOOD;
+        *pfault = (mx_store_relation_fault_e)mx_row_int(rows, 0, 0);
     return rv;
 }

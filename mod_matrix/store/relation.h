@@ -71,10 +71,11 @@ apr_status_t mx_store_relation_bundles(mx_store_bundle_row_t **pout, int *pn, mx
 typedef enum { MX_STORE_RELATION_GOOD, MX_STORE_RELATION_NESTED /* a thread's root relates to something itself */,
                MX_STORE_RELATION_TWICE /* the user annotated it so already */ } mx_store_relation_fault_e;
 typedef struct mx_store_relation_draft_t {
-    const char *room_id, *type, *rel_type, *key;
+    apr_int64_t room_nid;
+    const char *type, *rel_type, *key;
     mx_slice_t parent;               /* packed */
     apr_int64_t user_nid, device_nid;
-    const char *txn_id, *txn_scope;  /* one that is known makes no new event */
+    const char *txn_id, *txn_scope;  /* as stored; a known one makes no new event */
 } mx_store_relation_draft_t;
 apr_status_t mx_store_relation_fault(mx_store_relation_fault_e *pfault, mx_store_t *store, const mx_store_relation_draft_t *draft,
                                      apr_pool_t *pool);

@@ -184,7 +184,7 @@ def test_event_relationships_012_transaction_ids_in_bundles(user, user2, room):
     assert "transaction_id" not in thread_of(user2, room, root)["latest_event"]["unsigned"]
 
 
-def test_event_relationships_013_a_thread_begins_with_what_relates_to_nothing(user, user2, room):
+def test_event_relationships_013_a_thread_begins_with_what_relates_to_nothing(user, user2, new_user, room):
     root = user.send(room, "root")
     child, reaction = reply(user, room, root), react(user, room, root)["event_id"]
     for parent in (child, reaction, edit(user, room, root), refer(user, room, root)):
@@ -193,6 +193,8 @@ def test_event_relationships_013_a_thread_begins_with_what_relates_to_nothing(us
     assert reply(user2, room, rich), "a rich reply is no relation of a type"
     redact(user, room, reaction)
     assert reply(user2, room, reaction), "nor is what was redacted"
+    stranger = new_user()
+    send(stranger, room, text(**relates("m.thread", child)), status=403, errcode="M_FORBIDDEN")
 
 
 def test_event_relationships_014_a_known_transaction_is_not_judged_again(user, room):
@@ -268,13 +270,18 @@ def test_event_relationships_018_history_visibility(user, user2):
     assert thread_of(user, room, root)["count"] == 5
 
 
-def test_event_relationships_019_receipts_in_threads_go_on(user, user2, room):
-    """CS-API: threaded read receipts: reading a thread changes nothing of what is bundled."""
+def test_event_relationships_019_reading_a_thread_is_another_matter(user, user2, room):
+    """CS-API: threaded read receipts: what was read counts no longer as unread, and as before in the bundle."""
     root = user.send(room, "root")
     last = reply(user, room, root)
+    want = as_filter(room={"timeline": {"unread_thread_notifications": True, "limit": 1}})
+
+    def unread():
+        return user2.call("GET", f"{V3}/sync?{want}")["rooms"]["join"][room].get("unread_thread_notifications", {}).get(root)
+    assert unread()["notification_count"] == 1
     user2.call("POST", room_path(room, f"receipt/m.read/{quote(last)}"), {"thread_id": root})
-    assert thread_of(user2, room, root) == {**thread_of(user, room, root), "current_user_participated": False,
-                                            "latest_event": thread_of(user2, room, root)["latest_event"]}
+    assert not unread() or unread()["notification_count"] == 0
+    assert thread_of(user2, room, root)["count"] == 1 and thread_of(user2, room, root)["latest_event"]["event_id"] == last
 
 
 def test_event_relationships_020_clients_are_told_that_threads_work(server):

@@ -67,7 +67,7 @@ MX_STMT(relation_threads, "lllioLil",
         "with s as materialized (select r.nid, r.ord, r.parent from event_relation r"
         "  where r.room_nid = $1::int8 and r.rel_type = 'm.thread' and r.ord <= $2::int8 order by r.ord desc limit $4::int4),"
         " hit as (select s.ord, p.nid from s join event c on c.nid = s.nid join event p on p.event_id = s.parent"
-        "  where p.room_nid = $1::int8 and p.flags & 39 = 0 and " COUNTS("c")
+        "  where p.room_nid = $1::int8 and p.flags & 167 = 0 and " COUNTS("c")
         "  and (p.flags & 8 <> 0 or not exists (select from event_relation o where o.nid = p.nid))"
         "  and not exists (select from event_relation n join event e on e.nid = n.nid where n.parent = s.parent"
         "    and n.rel_type = 'm.thread' and n.room_nid = $1::int8 and n.ord > s.ord and n.ord <= $3::int8 and " COUNTS("e") ")"

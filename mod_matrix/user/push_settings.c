@@ -55,6 +55,12 @@ const mx_error_t *mx_user_push_settings_get(mx_user_push_settings_t **psettings,
     return NULL;
 }
 
+int mx_user_push_settings_ignores(const mx_user_push_settings_t *settings, apr_int64_t user_nid)
+{
+    return settings->nignored
+           && bsearch(&user_nid, settings->ignored, (apr_size_t)settings->nignored, sizeof(user_nid), by_nid) != NULL;
+}
+
 const mx_error_t *mx_user_push_settings_ignored(apr_int64_t **pnids, int *pn, mx_server_t *server, const mx_who_t *who, apr_pool_t *pool)
 {
     mx_user_push_settings_t settings = { .nignored = 0 };
@@ -66,10 +72,4 @@ const mx_error_t *mx_user_push_settings_ignored(apr_int64_t **pnids, int *pn, mx
     *pnids = settings.ignored;
     *pn = settings.nignored;
     return NULL;
-}
-
-int mx_user_push_settings_ignores(const mx_user_push_settings_t *settings, apr_int64_t user_nid)
-{
-    return settings->nignored
-           && bsearch(&user_nid, settings->ignored, (apr_size_t)settings->nignored, sizeof(user_nid), by_nid) != NULL;
 }

@@ -18,8 +18,8 @@ typedef struct mx_user_push_settings_t {
 /** As they are now, in `pool`. At most two queries. */
 const mx_error_t *mx_user_push_settings_get(mx_user_push_settings_t **psettings, mx_server_t *server, const mx_who_t *who,
                                             apr_pool_t *pool);
+int mx_user_push_settings_ignores(const mx_user_push_settings_t *settings, apr_int64_t user_nid);
 /** Only whom the user ignores, ascending, in `pool`. At most two queries. */
 const mx_error_t *mx_user_push_settings_ignored(apr_int64_t **pnids, int *pn, mx_server_t *server, const mx_who_t *who, apr_pool_t *pool);
-int mx_user_push_settings_ignores(const mx_user_push_settings_t *settings, apr_int64_t user_nid);
 
 #endif

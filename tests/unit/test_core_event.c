@@ -542,7 +542,8 @@ START_TEST(unsigned_holds_all_that_is_given)
                                 .prev_sender = "@p:d", .replaces_state = "$o", .redacted_because = MX_SLICE_LIT("{\"b\":2}"),
                                 .relations = MX_SLICE_LIT("{\"m.replace\":{}}") };
     ck_assert_ptr_nonnull(strstr(formatted(STORED, MX_FORMAT_SYNC, &uns),
-                                 "\"type\":\"X\",\"unsigned\":{\"age\":12,\"m.relations\":{\"m.replace\":{}},\"membership\":\"join\",\"prev_content\":{\"a\":1},"
+                                 "\"type\":\"X\",\"unsigned\":{\"age\":12,\"m.relations\":{\"m.replace\":{}},"
+                                 "\"membership\":\"join\",\"prev_content\":{\"a\":1},"
                                  "\"prev_sender\":\"@p:d\",\"redacted_because\":{\"b\":2},\"replaces_state\":\"$o\","
                                  "\"transaction_id\":\"t\\\"1\"}}"));
 }

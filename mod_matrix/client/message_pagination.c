@@ -1,41 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* CS-API: GET /rooms/{roomId}/messages. */
 #include "api/event_filter.h"
-#include "room/page.h"
+#include "api/paging.h"
 #include "room/view.h"
 
 /** Events in an answer when the client names no number. */
 #define MESSAGES_LIMIT_DEFAULT 10
 
-static const mx_error_t *read_dir(mx_dir_e *pdir, mx_req_t *req)
-{
-    const char *dir = mx_param_query(req, "dir");
-
-    if (!dir)
-        return mx_error_make(req->pool, MX_E_MISSING_PARAM, "dir is missing.");
-    if (!mx_str_eq(dir, "b") && !mx_str_eq(dir, "f"))
-        return mx_error_make(req->pool, MX_E_INVALID_PARAM, "dir must be b or f.");
-    *pdir = *dir == 'b' ? MX_DIR_BACKWARD : MX_DIR_FORWARD;
-    return NULL;
-}
-
-static const mx_error_t *read_place(apr_int64_t *pord, mx_req_t *req, const char *name, apr_int64_t fallback)
-{
-    const char *token = mx_param_query(req, name);
-
-    *pord = fallback;
-    return token ? mx_room_page_token_parse(pord, req->server, token, req->pool) : NULL;
-}
-
 /** Everything but the room. */
 static const mx_error_t *read_ask(mx_room_page_ask_t *ask, mx_event_filter_t **pfilter, mx_req_t *req)
 {
     int max = req->server->settings->timeline_max;
-    const mx_error_t *err = read_dir(&ask->dir, req);
-    int backward = ask->dir == MX_DIR_BACKWARD;
+    const mx_error_t *err = mx_api_paging_dir(&ask->dir, req, NULL);
 
-    if (!err) err = read_place(&ask->from, req, "from", backward ? MX_ROOM_PAGE_LAST : MX_ROOM_PAGE_FIRST);
-    if (!err) err = read_place(&ask->to, req, "to", backward ? MX_ROOM_PAGE_FIRST : MX_ROOM_PAGE_LAST);
+    if (!err) err = mx_api_paging_range(&ask->from, &ask->to, req, ask->dir);
     if (!err) err = mx_api_event_filter(pfilter, req);
     if (!err)
         err = mx_param_limit(&ask->limit, req,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* CS-API: PUT /rooms/{roomId}/send/{eventType}/{txnId}. */
 #include "api/req.h"
-#include "room/room.h"
+#include "room/relation.h"
 
 const mx_error_t *mx_client_send_message(mx_reply_t *reply, mx_req_t *req)
 {
@@ -11,6 +11,7 @@ const mx_error_t *mx_client_send_message(mx_reply_t *reply, mx_req_t *req)
                               .txn_scope = apr_pstrcat(req->pool, "send/", type, NULL) };
     const mx_error_t *err = mx_param_room_id(&room_id, req, "roomId");
 
+    if (!err) err = mx_room_relation_check(req->server, req->who, room_id, &draft, req->pool);
     if (!err) err = mx_room_send(&event_id, req->server, room_id, &draft, 1, req->pool);
     if (!err) {
         mx_json_writer_t *w = mx_jw_create(req->pool);

@@ -5,28 +5,16 @@
 #include "room/roster.h"
 #include "room/view.h"
 
-/** The specification knows but one answer for what cannot be had: 404. */
-static const mx_error_t *read_event(mx_event_row_t **prow, mx_req_t *req, const char *room_id, const char *event_id)
-{
-    mx_room_reader_t *reader = NULL;
-    const mx_error_t *err = mx_room_reader_open(&reader, req->server, req->who, room_id, req->pool);
-
-    if (!err)
-        err = mx_room_reader_event(prow, reader, event_id, req->pool);
-    if (err && err->code == MX_E_FORBIDDEN)
-        err = mx_error_make(req->pool, MX_E_NOT_FOUND, "There is no such event, or you may not see it.");
-    return err;
-}
-
 const mx_error_t *mx_client_get_one_room_event(mx_reply_t *reply, mx_req_t *req)
 {
     mx_json_writer_t *w = mx_jw_create(req->pool);
     const char *room_id = NULL, *event_id = NULL;
+    mx_room_reader_t *reader = NULL;
     mx_event_row_t *row = NULL;
     const mx_error_t *err = mx_param_room_id(&room_id, req, "roomId");
 
     if (!err) err = mx_param_event_id(&event_id, req, "eventId");
-    if (!err) err = read_event(&row, req, room_id, event_id);
+    if (!err) err = mx_room_reader_open_at(&reader, &row, req->server, req->who, room_id, event_id, req->pool);
     if (!err) err = mx_room_view_write_all(w, req->server, req->who, row, 1, MX_FORMAT_CLIENT, req->now, req->pool);
     if (!err) mx_reply_writer(reply, w);
     return err;

@@ -120,6 +120,7 @@ typedef struct mx_event_unsigned_t {
     const char *prev_sender;
     const char *replaces_state;
     mx_slice_t redacted_because;     /* a whole client event, raw */
+    mx_slice_t relations;            /* m.relations: what is bundled with the event, raw */
 } mx_event_unsigned_t;
 
 typedef enum { MX_FORMAT_CLIENT, MX_FORMAT_SYNC /* no room_id */, MX_FORMAT_STRIPPED, MX_FORMAT_FEDERATION } mx_event_format_e;

@@ -98,7 +98,7 @@ static int unsigned_is_empty(const mx_event_unsigned_t *u)
 {
     return !u
            || (u->age_ms < 0 && !u->transaction_id && !u->membership && !u->prev_content.len && !u->prev_sender
-               && !u->replaces_state && !u->redacted_because.len);
+               && !u->replaces_state && !u->redacted_because.len && !u->relations.len);
 }
 
 static void write_unsigned(mx_json_writer_t *w, const mx_event_unsigned_t *u)
@@ -106,6 +106,8 @@ static void write_unsigned(mx_json_writer_t *w, const mx_event_unsigned_t *u)
     mx_jw_object(w);
     if (u->age_ms >= 0)
         mx_jw_key_int(w, "age", u->age_ms);
+    if (u->relations.len)
+        mx_jw_key_raw(w, "m.relations", u->relations);
     if (u->membership)
         mx_jw_key_str(w, "membership", u->membership);
     if (u->prev_content.len)

@@ -9,8 +9,8 @@
 static const mx_error_t *read_side(mx_room_page_t *out, const mx_room_reader_t *reader, mx_dir_e dir, apr_int64_t from,
                                    int limit, const mx_event_filter_t *filter, apr_pool_t *pool)
 {
-    mx_room_page_ask_t ask = {reader, dir,   from, dir == MX_DIR_FORWARD ? MX_ROOM_PAGE_LAST : MX_ROOM_PAGE_FIRST,
-                              limit,  filter};
+    mx_room_page_ask_t ask = { .reader = reader, .dir = dir, .from = from, .limit = limit, .filter = filter,
+                               .to = dir == MX_DIR_FORWARD ? MX_ROOM_PAGE_LAST : MX_ROOM_PAGE_FIRST };
     return mx_room_page_read(out, reader->server, &ask, pool);
 }
 

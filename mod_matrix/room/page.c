@@ -188,6 +188,7 @@ static void set_range(reading_t *r)
 
     r->range.room_nid = ask->reader->room->nid;
     r->range.dir = ask->dir;
+    r->range.relation = ask->relation;
     r->range.after_ord = ask->dir == MX_DIR_BACKWARD ? ask->to : ask->from;
     r->range.upto_ord = ask->dir == MX_DIR_BACKWARD ? ask->from : ask->to;
     if (r->range.upto_ord > last)

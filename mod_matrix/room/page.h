@@ -8,6 +8,7 @@
 
 #include "core/filter.h"
 #include "room/reader.h"
+#include "store/relation.h"
 
 /** Events looked at for one page; a page cut short by it still has an `end`. */
 #define MX_ROOM_PAGE_SCAN_MAX 3000
@@ -24,6 +25,7 @@ typedef struct mx_room_page_ask_t {
     apr_int64_t from, to;            /* ords; MX_ROOM_PAGE_FIRST and MX_ROOM_PAGE_LAST for the ends of the room */
     int limit;
     const mx_event_filter_t *filter; /* NULL: all */
+    const mx_store_relation_ask_t *relation; /* children of an event alone (then there is no filter); NULL: all */
 } mx_room_page_ask_t;
 #define MX_ROOM_PAGE_FIRST (-APR_INT64_MAX)
 #define MX_ROOM_PAGE_LAST APR_INT64_MAX

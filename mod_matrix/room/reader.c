@@ -139,6 +139,11 @@ const mx_error_t *mx_room_reader_open(mx_room_reader_t **preader, mx_server_t *s
     return err;
 }
 
+static const mx_error_t *no_such_event(apr_pool_t *pool)
+{
+    return mx_error_make(pool, MX_E_NOT_FOUND, "There is no such event, or you may not see it.");
+}
+
 const mx_error_t *mx_room_reader_event(mx_event_row_t **prow, const mx_room_reader_t *reader, const char *event_id,
                                        apr_pool_t *pool)
 {
@@ -154,8 +159,18 @@ const mx_error_t *mx_room_reader_event(mx_event_row_t **prow, const mx_room_read
         err = mx_room_visibility(&visible, reader->server, row->room_nid, who ? who->user_nid : 0,
                                  who ? who->user_id : NULL, row, 1, pool);
     if (!err && !visible)
-        err = mx_error_make(pool, MX_E_NOT_FOUND, "There is no such event, or you may not see it.");
+        err = no_such_event(pool);
     if (!err)
         *prow = row;
     return err;
+}
+
+const mx_error_t *mx_room_reader_open_at(mx_room_reader_t **preader, mx_event_row_t **prow, mx_server_t *server, const mx_who_t *who,
+                                         const char *room_id, const char *event_id, apr_pool_t *pool)
+{
+    const mx_error_t *err = mx_room_reader_open(preader, server, who, room_id, pool);
+
+    if (!err)
+        err = mx_room_reader_event(prow, *preader, event_id, pool);
+    return err && err->code == MX_E_FORBIDDEN ? no_such_event(pool) : err;
 }

@@ -27,6 +27,10 @@ const mx_error_t *mx_room_reader_open(mx_room_reader_t **preader, mx_server_t *s
 const mx_error_t *mx_room_reader_event(mx_event_row_t **prow, const mx_room_reader_t *reader, const char *event_id,
                                        apr_pool_t *pool);
 
+/** Both, for endpoints that know one answer for what cannot be had: M_NOT_FOUND, be it the room or the event. */
+const mx_error_t *mx_room_reader_open_at(mx_room_reader_t **preader, mx_event_row_t **prow, mx_server_t *server, const mx_who_t *who,
+                                         const char *room_id, const char *event_id, apr_pool_t *pool);
+
 /** When a user who is not joined last was. */
 typedef struct mx_room_departure_t {
     apr_int64_t ord;                 /* where that ended: of the event that did it, or that resolved forks; 0: never joined */

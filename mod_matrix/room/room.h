@@ -112,6 +112,12 @@ const mx_error_t *mx_room_view_create(mx_room_view_t **pview, mx_server_t *serve
                                       int n, apr_time_t now, apr_pool_t *pool);
 /** The rows that are written next are of this room: saves looking its id up. */
 void mx_room_view_set_room(mx_room_view_t *view, apr_int64_t room_nid, const char *room_id);
+/** Events of these rows are served with what relates to them. CS-API: aggregations of child events. */
+enum { MX_ROOM_BUNDLE_NOT, MX_ROOM_BUNDLE, MX_ROOM_BUNDLE_MEMBER /* the reader is joined to its room: saves asking the room */ };
+/** Adds that to what is written of rows i where which[i] is not MX_ROOM_BUNDLE_NOT (NULL: of all). `nested`: see room/bundle.h. */
+const mx_error_t *mx_room_view_bundle(mx_room_view_t *view, const unsigned char *which, int nested);
+/** 1 if row i is written with a thread that it is the root of. */
+int mx_room_view_has_thread(const mx_room_view_t *view, int i);
 /** Writes row i as a client event. rows may be of several rooms. */
 const mx_error_t *mx_room_view_write(mx_json_writer_t *w, mx_room_view_t *view, int i, mx_event_format_e format);
 

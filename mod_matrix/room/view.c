@@ -5,6 +5,7 @@
  */
 #include "room/view.h"
 
+#include "room/bundle.h"
 #include "room/facts.h"
 #include "store/event_id.h"
 #include "store/txn_list.h"
@@ -16,12 +17,14 @@ struct mx_room_view_t {
     const mx_who_t *who;
     const mx_event_row_t *rows;
     int n;
+    apr_time_t now;
     apr_int64_t now_ms;
     apr_hash_t *related;             /* nid → mx_event_row_t: replaced state events and redactions */
     apr_hash_t *hidden;              /* nids of replaced events that the reader may not see */
     apr_hash_t *txn_ids;             /* nid → transaction id */
     mx_membership_e *memberships;    /* of the reader, before each row; NULL: no reader */
     apr_int64_t member_skey;         /* of the reader's own member events */
+    mx_room_bundles_t *bundles;      /* NULL: nothing is bundled */
     apr_int64_t room_nid;            /* the last room looked up … */
     const char *room_id;             /* … and its id */
     apr_pool_t *pool;
@@ -148,6 +151,7 @@ const mx_error_t *mx_room_view_create(mx_room_view_t **pview, mx_server_t *serve
     view->who = who;
     view->rows = rows;
     view->n = n;
+    view->now = now;
     view->now_ms = apr_time_as_msec(now);
     view->related = apr_hash_make(pool);
     view->hidden = apr_hash_make(pool);
@@ -163,6 +167,16 @@ const mx_error_t *mx_room_view_create(mx_room_view_t **pview, mx_server_t *serve
     if (!err)
         *pview = view;
     return err;
+}
+
+const mx_error_t *mx_room_view_bundle(mx_room_view_t *view, const unsigned char *which, int nested)
+{
+    return mx_room_bundles_load(&view->bundles, view->server, view->who, view->rows, view->n, which, nested, view->now, view->pool);
+}
+
+int mx_room_view_has_thread(const mx_room_view_t *view, int i)
+{
+    return mx_room_bundles_has_thread(view->bundles, i);
 }
 
 /* ---- writing ---- */
@@ -247,6 +261,8 @@ const mx_error_t *mx_room_view_write(mx_json_writer_t *w, mx_room_view_t *view, 
     mx_event_unsigned_t uns = { 0 };
     const mx_error_t *err = find_room_id(view, row->room_nid);
 
+    if (!err)
+        err = mx_room_bundles_write(&uns.relations, view->bundles, i, format, view->pool);
     if (err)
         return err;
     fill_unsigned(&uns, view, i);
@@ -262,6 +278,8 @@ const mx_error_t *mx_room_view_write_all(mx_json_writer_t *w, mx_server_t *serve
     const mx_error_t *err = mx_room_view_create(&view, server, who, rows, n, now, pool);
     int i;
 
+    if (!err)
+        err = mx_room_view_bundle(view, NULL, 0);
     for (i = 0; !err && i < n; i++)
         err = mx_room_view_write(w, view, i, format);
     return err;

@@ -5,7 +5,7 @@
 
 #include "room/room.h"
 
-/** Writes the rows as the elements of the array that `w` has open. */
+/** Writes the rows, with what is bundled with them, as the elements of the array that `w` has open. */
 const mx_error_t *mx_room_view_write_all(mx_json_writer_t *w, mx_server_t *server, const mx_who_t *who,
                                          const mx_event_row_t *rows, int n, mx_event_format_e format, apr_time_t now,
                                          apr_pool_t *pool);

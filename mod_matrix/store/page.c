@@ -28,8 +28,10 @@ MX_STMT(page_forward, "llliioSSoSS", PAGE_SQL("asc", "max"));
 static apr_status_t read_all(mx_store_page_t *out, mx_store_t *store, const mx_store_page_ask_t *ask, apr_pool_t *pool)
 {
     int limit = ask->scan < ask->limit ? ask->scan : ask->limit;
-    apr_status_t rv = mx_store_event_range(&out->rows, &out->n, store, ask->room_nid, ask->after_ord, ask->upto_ord,
-                                           ask->dir, limit, pool);
+    apr_status_t rv = ask->relation ? mx_store_relation_page(&out->rows, &out->n, store, ask->relation, ask->room_nid, ask->after_ord,
+                                                             ask->upto_ord, ask->dir, limit, pool)
+                                    : mx_store_event_range(&out->rows, &out->n, store, ask->room_nid, ask->after_ord, ask->upto_ord,
+                                                           ask->dir, limit, pool);
 
     if (rv != APR_SUCCESS)
         return rv;

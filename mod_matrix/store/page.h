@@ -3,7 +3,7 @@
 #ifndef MX_STORE_PAGE_H
 #define MX_STORE_PAGE_H
 
-#include "store/event.h"
+#include "store/relation.h"
 
 /** What to read: events with after_ord < ord <= upto_ord. */
 typedef struct mx_store_page_ask_t {
@@ -19,6 +19,7 @@ typedef struct mx_store_page_ask_t {
     int nsenders;
     const char *const *not_senders;
     int nnot_senders;
+    const mx_store_relation_ask_t *relation; /* children of an event alone, and nothing of the above is asked; NULL: the timeline */
 } mx_store_page_ask_t;
 
 typedef struct mx_store_page_t {

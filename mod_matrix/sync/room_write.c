@@ -183,19 +183,37 @@ static const mx_error_t *write_section(writing_t *wr, mx_sync_section_e section,
     return err;
 }
 
+/*
+ * CS-API: aggregations of child events: where a section is limited, or tells the room for the first time. A timeline that goes on where
+ * the last one ended brings the children themselves, and clients add them up: so nothing is bundled there, and the ring, which gives
+ * no others, says what this says.
+ */
+static int bundle_of(const mx_sync_part_t *part)
+{
+    if (!part->limited && !part->fresh) return MX_ROOM_BUNDLE_NOT;
+    return part->section == MX_SECTION_JOIN && part->member->membership == MX_MEMBERSHIP_JOIN ? MX_ROOM_BUNDLE_MEMBER : MX_ROOM_BUNDLE;
+}
+
 static const mx_error_t *make_view(writing_t *wr)
 {
     mx_sync_full_t *full = wr->full;
     mx_event_row_t *rows;
-    int i, n = 0;
+    unsigned char *which;
+    const mx_error_t *err;
+    int i, n = 0, bundled = 0;
 
     for (i = 0; i < full->nparts; i++) n += full->parts[i].n;
     rows = apr_palloc(full->pool, sizeof(*rows) * (apr_size_t)(n + 1));
+    which = apr_palloc(full->pool, (apr_size_t)n + 1);
     for (i = 0, n = 0; i < full->nparts; i++) {
-        if (full->parts[i].n) memcpy(rows + n, full->parts[i].rows, sizeof(*rows) * (apr_size_t)full->parts[i].n);
+        if (!full->parts[i].n) continue;
+        memcpy(rows + n, full->parts[i].rows, sizeof(*rows) * (apr_size_t)full->parts[i].n);
+        memset(which + n, bundle_of(&full->parts[i]), (apr_size_t)full->parts[i].n);
+        bundled |= which[n];
         n += full->parts[i].n;
     }
-    return mx_room_view_create(&wr->view, full->server, full->ask->who, rows, n, full->now, full->pool);
+    err = mx_room_view_create(&wr->view, full->server, full->ask->who, rows, n, full->now, full->pool);
+    return err || !bundled ? err : mx_room_view_bundle(wr->view, which, 0);
 }
 
 /* m.push_rules is what the saved rules make of the predefined ones, and is told when nothing is saved as well. */

@@ -82,3 +82,16 @@ int mx_user_push_settings_ignores(const mx_user_push_settings_t *settings, apr_i
     return settings->nignored
            && bsearch(&user_nid, settings->ignored, (apr_size_t)settings->nignored, sizeof(user_nid), by_nid) != NULL;
 }
+
+const mx_error_t *mx_user_push_settings_ignored(apr_int64_t **pnids, int *pn, mx_server_t *server, const mx_who_t *who, apr_pool_t *pool)
+{
+    mx_user_push_settings_t settings = { .nignored = 0 };
+    mx_store_unread_rules_t stored;
+    apr_status_t rv = mx_store_unread_rules(&stored, server->store, who->user_nid, pool);
+
+    if (rv == APR_SUCCESS) rv = read_ignored(&settings, server, who, parse(stored.ignored, pool), pool);
+    if (rv != APR_SUCCESS) return mx_server_store_error(rv, "read whom a user ignores", pool);
+    *pnids = settings.ignored;
+    *pn = settings.nignored;
+    return NULL;
+}

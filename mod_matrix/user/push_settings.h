@@ -31,5 +31,7 @@ const mx_push_set_t *mx_user_push_settings_rules(mx_user_push_settings_t *settin
 /** The predefined rules for anybody: plain (core/push_eval.h), so that they never look at whose they are. In `pool`. */
 const mx_push_set_t *mx_user_push_settings_predefined(apr_pool_t *pool);
 int mx_user_push_settings_ignores(const mx_user_push_settings_t *settings, apr_int64_t user_nid);
+/** Only whom the user ignores, ascending, in `pool`. At most two queries. */
+const mx_error_t *mx_user_push_settings_ignored(apr_int64_t **pnids, int *pn, mx_server_t *server, const mx_who_t *who, apr_pool_t *pool);
 
 #endif

@@ -594,9 +594,11 @@ END_TEST
 START_TEST(unsigned_holds_all_that_is_given)
 {
     mx_event_unsigned_t uns = { .age_ms = 12, .transaction_id = "t\"1", .membership = "join", .prev_content = MX_SLICE_LIT("{\"a\":1}"),
-                                .prev_sender = "@p:d", .replaces_state = "$o", .redacted_because = MX_SLICE_LIT("{\"b\":2}") };
+                                .prev_sender = "@p:d", .replaces_state = "$o", .redacted_because = MX_SLICE_LIT("{\"b\":2}"),
+                                .relations = MX_SLICE_LIT("{\"m.replace\":{}}") };
     ck_assert_ptr_nonnull(strstr(formatted(STORED, MX_FORMAT_SYNC, &uns),
-                                 "\"type\":\"X\",\"unsigned\":{\"age\":12,\"membership\":\"join\",\"prev_content\":{\"a\":1},"
+                                 "\"type\":\"X\",\"unsigned\":{\"age\":12,\"m.relations\":{\"m.replace\":{}},"
+                                 "\"membership\":\"join\",\"prev_content\":{\"a\":1},"
                                  "\"prev_sender\":\"@p:d\",\"redacted_because\":{\"b\":2},\"replaces_state\":\"$o\","
                                  "\"transaction_id\":\"t\\\"1\"}}"));
 }

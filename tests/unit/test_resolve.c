@@ -105,7 +105,7 @@ static mx_state_set_t applied(const mx_room_resolved_t *resolved, const mx_event
 
 static mx_room_resolved_t resolve_inputs(stored_room_t *room, const mx_room_resolve_input_t *inputs, int n)
 {
-    mx_room_resolved_t out = { 0, NULL, -1 };
+    mx_room_resolved_t out = { .n = -1 };
     const mx_error_t *err = mx_room_resolve(&out, server, room->nid, room->version, inputs, n, pool);
     int i;
     ck_assert_msg(err == NULL, "%s / %s", err ? err->message : "", err && err->detail ? err->detail : "");
@@ -290,13 +290,13 @@ START_TEST(a_child_asks_once_and_another_learns_what_was_stored)
     ck_assert_int_eq(again.base, out.base);
     snaps[0] = a->snap < b->snap ? a->snap : b->snap;
     snaps[1] = a->snap < b->snap ? b->snap : a->snap;
-    mx_room_resolve_remember(first, a->room->nid, snaps, 2, root->snap, pool);   /* a lie, to see that it is believed */
+    mx_room_resolve_remember(first, a->room->nid, 0, snaps, 2, root->snap, pool);   /* a lie, to see that it is believed */
     server = homeserver_child(NULL, pool);
     again = resolve_inputs(a->room, inputs, 2);
     ck_assert_str_eq(text_of(&(mx_state_set_t[]){ applied(&again, NULL) }[0]),
             text_of(&(mx_state_set_t[]){ whole(&(mx_room_resolve_input_t){ .snap = root->snap }) }[0]));
     /* what is gone is not believed */
-    mx_room_resolve_remember(first, a->room->nid, snaps, 2, 999999, pool);
+    mx_room_resolve_remember(first, a->room->nid, 0, snaps, 2, 999999, pool);
     server = homeserver_child(NULL, pool);
     again = resolve_inputs(a->room, inputs, 2);
     ck_assert_int_eq(again.base, out.base);
@@ -441,7 +441,7 @@ static apr_size_t peak_kb(void)
 START_TEST(a_thousand_forks_of_ten_events_resolve_in_bounded_memory)
 {
     mx_room_resolve_input_t *inputs = apr_palloc(pool, sizeof(*inputs) * FORKS);
-    mx_room_resolved_t out = { 0, NULL, -1 };
+    mx_room_resolved_t out = { .n = -1 };
     branch_t *root, *forks[FORKS];
     apr_pool_t *own;
     apr_size_t before;
@@ -512,7 +512,7 @@ START_TEST(a_room_of_many_members_resolves_in_bounded_memory)
     branch_save(b);
     for (round = 0; round < 2; round++) {
         mx_room_resolve_input_t inputs[] = { { .snap = a->snap }, { .snap = b->snap } };
-        mx_room_resolved_t out = { 0, NULL, -1 };
+        mx_room_resolved_t out = { .n = -1 };
         apr_size_t before = peak_kb();
         apr_time_t began = apr_time_now();
         apr_pool_create(&own, NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* room/resolve.c and room/auth_dag.c on rooms in a database, against the slow form over whole states. Rooms v1, v2, v12. */
-#include "naive_state_res.h"
+#include "random_rooms.h"
 #include "stored_rooms.h"
 
 #include "room/auth_dag.h"
@@ -58,24 +58,6 @@ static mx_state_set_t whole(const mx_room_resolve_input_t *input)
     if (input->extra)
         entries[set.nentries++] = (mx_state_entry_t){ input->extra->type, input->extra->state_key, input->extra->event_id };
     return set;
-}
-
-static int entry_cmp(const void *a, const void *b)
-{
-    const mx_state_entry_t *x = a, *y = b;
-    int d = strcmp(x->type, y->type);
-    return d ? d : strcmp(x->state_key, y->state_key);
-}
-
-static const char *text_of(const mx_state_set_t *set)
-{
-    mx_state_entry_t *sorted = apr_pmemdup(pool, set->entries, sizeof(*sorted) * (apr_size_t)set->nentries);
-    mx_buf_t *buf = mx_buf_create(pool);
-    int i;
-    qsort(sorted, (size_t)set->nentries, sizeof(*sorted), entry_cmp);
-    for (i = 0; i < set->nentries; i++)
-        mx_buf_append_str(buf, apr_psprintf(pool, "%s|%s %s\n", sorted[i].type, sorted[i].state_key, sorted[i].event_id));
-    return mx_slice_dup(mx_buf_slice(buf), pool);
 }
 
 /** base with the changes carried out. */
@@ -349,42 +331,14 @@ END_TEST
 
 /* ---- random rooms ---- */
 
-static unsigned seed;
-
-static unsigned rnd(unsigned n)
-{
-    seed = seed * 1103515245u + 12345u;
-    return (seed >> 16) % n;
-}
-
 static void step(branch_t *b)
 {
     static const char *const users[] = { "@creator:h", "@mod:h", "@user:h", "@a:h", "@b:h" };
-    static const char *const memberships[] = { "join", "join", "leave", "ban", "invite" };
-    static const char *const rules[] = { "public", "invite", "public" };
-    const char *sender = users[rnd(5)], *creator = b->room->version->privileged_creators ? "" : ",\"@creator:h\":100";
+    random_event_t wish = random_event(b->room->version, users, UNIT_COUNT(users), 2);
     mx_auth_state_t state = { branch_state, b, NULL };
     mx_event_t *ev;
     b->clock += rnd(3);
-    switch (rnd(6)) {
-    case 0:
-        ev = branch_event(b, users[rnd(2)], "m.room.power_levels", "", apr_psprintf(pool,
-                "{\"users\":{\"@mod:h\":%u,\"@a:h\":%u%s}}", 25 * rnd(5), 25 * rnd(5), creator));
-        break;
-    case 1:
-        ev = branch_event(b, users[rnd(2)], "m.room.join_rules", "", apr_psprintf(pool, "{\"join_rule\":\"%s\"}", rules[rnd(3)]));
-        break;
-    case 2:
-        ev = branch_event(b, sender, "m.room.topic", "", apr_psprintf(pool, "{\"topic\":\"%u\"}", rnd(1000)));
-        break;
-    case 3:
-        ev = branch_event(b, users[rnd(2)], "m.room.member", users[rnd(5)], apr_psprintf(pool,
-                "{\"membership\":\"%s\"}", memberships[rnd(5)]));
-        break;
-    default:
-        ev = branch_event(b, sender, "m.room.member", sender, apr_psprintf(pool, "{\"membership\":\"%s\",\"n\":%u}",
-                memberships[rnd(3)], rnd(99)));
-    }
+    ev = branch_event(b, wish.sender, wish.type, wish.state_key, wish.content);
     if (!mx_auth_check(ev, &state, pool))
         branch_set(b, stored_add(b->room, ev));
 }

@@ -278,7 +278,7 @@ static const mx_error_t *set_mirrors(forked_t *f, const mx_room_resolved_t *reso
 static const mx_error_t *set_room(forked_t *f)
 {
     mx_state_item_t *own = apr_palloc(f->r->pool, sizeof(*own));
-    mx_room_resolved_t resolved = { f->r->before, own, f->row->skey_nid ? 1 : 0 };
+    mx_room_resolved_t resolved = { .base = f->r->before, .changes = own, .n = f->row->skey_nid ? 1 : 0 };
     const mx_error_t *err = NULL;
     *own = (mx_state_item_t){ f->row->skey_nid, self(f) };
     if (f->nothers)

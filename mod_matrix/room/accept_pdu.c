@@ -270,12 +270,15 @@ const mx_error_t *mx_room_accept_one(int *pagain, mx_room_pdu_t *out, mx_server_
     return receive(pagain, out, &r);
 }
 
-/** An attempt was lost. What it stood on may be what failed, so that is found anew if the room has not moved. */
+/**
+ * An attempt was lost. What it stood on may be what failed, so that is found anew if the room has not moved; and if a redaction may have
+ * changed what states resolve to.
+ */
 static const mx_error_t *lose(mx_room_t **proom, mx_room_turn_t *turn, mx_room_standing_t *standing)
 {
-    apr_int64_t ver = (*proom)->ver;
+    apr_int64_t ver = (*proom)->ver, state_redacted = (*proom)->priv->state_redacted;
     const mx_error_t *err = mx_room_get(proom, turn->server, (*proom)->room_id, 1, turn->pool);
-    if (!err && (*proom)->ver == ver)
+    if (!err && ((*proom)->ver == ver || (*proom)->priv->state_redacted != state_redacted))
         memset(standing, 0, sizeof(*standing));
     return err ? err : mx_room_turn_lost(proom, turn, *proom);
 }

@@ -169,6 +169,6 @@ const mx_error_t *mx_room_accept_before(mx_room_receiving_t *r)
     if (resolved.n)
         err = mx_room_accept_store_state(&r->before, r, resolved.base, resolved.changes, resolved.n);
     if (!err)
-        mx_room_resolve_remember(r->server, r->room->nid, snaps, n, r->before, r->pool);
+        mx_room_resolve_remember(r->server, r->room->nid, resolved.state_redacted, snaps, n, r->before, r->pool);
     return err;
 }

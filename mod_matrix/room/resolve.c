@@ -40,13 +40,15 @@ typedef struct result_key_t {
     unsigned char hash[MX_SHA256_BYTES];
 } result_key_t;
 
-static result_key_t result_key(apr_int64_t room_nid, const apr_int64_t *snaps, int n, apr_pool_t *pool)
+/** As in the database, a redaction of a state event makes it another one: versions differ in what of it the rules still find. */
+static result_key_t result_key(apr_int64_t room_nid, apr_int64_t state_redacted, const apr_int64_t *snaps, int n, apr_pool_t *pool)
 {
-    apr_int64_t *all = apr_palloc(pool, sizeof(*all) * (apr_size_t)(n + 1));
+    apr_int64_t *all = apr_palloc(pool, sizeof(*all) * (apr_size_t)(n + 2));
     result_key_t key;
     all[0] = room_nid;
-    memcpy(all + 1, snaps, sizeof(*snaps) * (apr_size_t)n);
-    mx_sha256(key.hash, all, sizeof(*all) * (apr_size_t)(n + 1));
+    all[1] = state_redacted;
+    memcpy(all + 2, snaps, sizeof(*snaps) * (apr_size_t)n);
+    mx_sha256(key.hash, all, sizeof(*all) * (apr_size_t)(n + 2));
     return key;
 }
 
@@ -56,8 +58,9 @@ static int recall_here(mx_room_resolved_t *out, mx_server_t *server, const resul
     const result_t *result = mx_cache_get(&ref, server->room->resolver->results, key, sizeof(*key));
     if (!result)
         return 0;
-    *out = (mx_room_resolved_t){ result->base, apr_pmemdup(pool, result->changes,
-            sizeof(mx_state_item_t) * (apr_size_t)result->n), result->n };
+    out->base = result->base;
+    out->changes = apr_pmemdup(pool, result->changes, sizeof(mx_state_item_t) * (apr_size_t)result->n);
+    out->n = result->n;
     mx_cache_put(ref);
     return 1;
 }
@@ -77,27 +80,29 @@ static void remember_here(mx_server_t *server, const result_key_t *key, const mx
 }
 
 /** What another child found: 1 if there is such a word. A failure to ask is the next query's to tell. */
-static int recall_stored(mx_room_resolved_t *out, mx_server_t *server, apr_int64_t room_nid, const apr_int64_t *snaps, int n,
-                         apr_pool_t *pool)
+static int recall_stored(mx_room_resolved_t *out, mx_server_t *server, apr_int64_t room_nid, apr_int64_t state_redacted,
+                         const apr_int64_t *snaps, int n, apr_pool_t *pool)
 {
     apr_int64_t snap;
     mx_state_item_t *changes;
     int nchanges, whole;
-    if (mx_store_resolve_recall(&snap, server->store, room_nid, snaps, n, pool) != APR_SUCCESS)
+    if (mx_store_resolve_recall(&snap, server->store, room_nid, state_redacted, snaps, n, pool) != APR_SUCCESS)
         return 0;
     if (mx_store_state_diff(&changes, &nchanges, server->store, snaps[n - 1], snap, pool) != APR_SUCCESS)
         return 0;
     /* Gone meanwhile, in whole or in part, it would have looked like another state. */
     if (mx_store_resolve_is_whole(&whole, server->store, room_nid, snap, pool) != APR_SUCCESS || !whole)
         return 0;
-    *out = (mx_room_resolved_t){ snaps[n - 1], changes, nchanges };
+    out->base = snaps[n - 1];
+    out->changes = changes;
+    out->n = nchanges;
     return 1;
 }
 
-void mx_room_resolve_remember(mx_server_t *server, apr_int64_t room_nid, const apr_int64_t *snaps, int n, apr_int64_t result,
-                              apr_pool_t *pool)
+void mx_room_resolve_remember(mx_server_t *server, apr_int64_t room_nid, apr_int64_t state_redacted, const apr_int64_t *snaps, int n,
+                              apr_int64_t result, apr_pool_t *pool)
 {
-    mx_store_resolve_remember(server->store, room_nid, snaps, n, result, pool);
+    mx_store_resolve_remember(server->store, room_nid, state_redacted, snaps, n, result, pool);
 }
 
 /* ---- where the algorithm asks ---- */
@@ -193,13 +198,13 @@ const mx_error_t *mx_room_resolve(mx_room_resolved_t *out, mx_server_t *server, 
 {
     asked_t a = { server, room_nid, version, NULL, pool };
     mx_room_resolve_input_t *all = apr_pmemdup(pool, inputs, sizeof(*all) * (apr_size_t)n);
-    apr_int64_t *snaps = apr_palloc(pool, sizeof(*snaps) * (apr_size_t)(n + 1));
+    apr_int64_t *snaps = apr_palloc(pool, sizeof(*snaps) * (apr_size_t)(n + 1)), state_redacted;
     const mx_error_t *err;
     result_key_t key;
     int i, extra = 0;
     n = distinct(all, n);
     if (!n || (n == 1 && !all->extra)) {
-        *out = (mx_room_resolved_t){ n ? all->snap : 0, NULL, 0 };
+        *out = (mx_room_resolved_t){ .base = n ? all->snap : 0 };
         return NULL;
     }
     for (i = 0; i < n; i++) {
@@ -208,11 +213,14 @@ const mx_error_t *mx_room_resolve(mx_room_resolved_t *out, mx_server_t *server, 
     }
     if (extra)
         return resolve(out, &a, all, n, pool);
-    key = result_key(room_nid, snaps, n, pool);
-    if (recall_here(out, server, &key, pool))
-        return NULL;
-    err = recall_stored(out, server, room_nid, snaps, n, pool) ? NULL : resolve(out, &a, all, n, pool);
-    if (!err)
+    state_redacted = mx_room_cache_state_redacted(server, room_nid, pool);
+    key = result_key(room_nid, state_redacted, snaps, n, pool);
+    if (!recall_here(out, server, &key, pool)) {
+        err = recall_stored(out, server, room_nid, state_redacted, snaps, n, pool) ? NULL : resolve(out, &a, all, n, pool);
+        if (err)
+            return err;
         remember_here(server, &key, out);
-    return err;
+    }
+    out->state_redacted = state_redacted;
+    return NULL;
 }

@@ -21,6 +21,7 @@ typedef struct mx_room_resolved_t {
     apr_int64_t base;
     mx_state_item_t *changes;        /* sorted by skey_nid; nid 0: the entry goes */
     int n;                           /* 0: the result is `base` itself */
+    apr_int64_t state_redacted;      /* of the room (store/room.h), before an event was read */
 } mx_room_resolved_t;
 
 /**
@@ -32,10 +33,11 @@ const mx_error_t *mx_room_resolve(mx_room_resolved_t *out, mx_server_t *server, 
                                   apr_pool_t *pool);
 
 /**
- * Remembers that these snapshots (sorted, distinct) resolve to snapshot `result`: in the database, for every child. A hint: a
- * failure is logged by the store and otherwise without effect, and a remembered snapshot that is gone is not used.
+ * Remembers that these snapshots (sorted, distinct) resolve to snapshot `result`, where mx_room_resolve() gave that `state_redacted`: in
+ * the database, for every child, until a further state event of the room is redacted. A hint: a failure is logged by the store and
+ * otherwise without effect, and a remembered snapshot that is gone is not used.
  */
-void mx_room_resolve_remember(mx_server_t *server, apr_int64_t room_nid, const apr_int64_t *snaps, int n,
+void mx_room_resolve_remember(mx_server_t *server, apr_int64_t room_nid, apr_int64_t state_redacted, const apr_int64_t *snaps, int n,
                               apr_int64_t result, apr_pool_t *pool);
 
 #endif

@@ -231,5 +231,5 @@ void mx_room_resolve_states_write(mx_room_resolved_t *out, const mx_room_resolve
     if (s->extra_everywhere)
         changes[nchanges++] = (mx_state_item_t){ s->extra_skey, MX_STATE_RES_EXTRA };
     qsort(changes, (size_t)nchanges, sizeof(*changes), item_cmp);
-    *out = (mx_room_resolved_t){ s->snaps[best], changes, nchanges };
+    *out = (mx_room_resolved_t){ .base = s->snaps[best], .changes = changes, .n = nchanges };
 }

@@ -219,29 +219,56 @@ apr_status_t mx_store_doctor_ids(mx_resolve_event_t **prows, int *pn, mx_store_t
 
 /* ---- snapshots, keys ---- */
 
+/** Puts what row i says at its place in `out`: its first column is that of the number asked for. */
+typedef void read_at_fn(void *out, const mx_rows_t *rows, int i);
+
+/** n items of `size` bytes: zeroed, then read where there is a row. */
+static apr_status_t read_at(read_at_fn *read, void *out, apr_size_t size, mx_store_t *store, mx_stmt_t *stmt, const apr_int64_t *nids,
+                            int n, apr_pool_t *pool)
+{
+    mx_rows_t *rows;
+    int i;
+    apr_status_t rv = mx_store_run(&rows, store, pool, stmt, nids, n);
+    if (rv != APR_SUCCESS)
+        return rv;
+    memset(out, 0, size * (apr_size_t)n);
+    for (i = 0; i < mx_rows_count(rows); i++)
+        read(out, rows, i);
+    return APR_SUCCESS;
+}
+
+static void read_snap(void *out, const mx_rows_t *rows, int i)
+{
+    mx_doctor_snap_t *snap = (mx_doctor_snap_t *)out + mx_row_int(rows, i, 0);
+    mx_slice_t hash = mx_row_bytes(rows, i, 3);
+    snap->room_nid = mx_row_int(rows, i, 1);
+    snap->size = (int)mx_row_int(rows, i, 2);
+    if (hash.len == sizeof(snap->hash.bytes))
+        memcpy(snap->hash.bytes, hash.p, hash.len);
+    snap->ancestors_missing = (int)mx_row_int(rows, i, 4);
+}
+
 apr_status_t mx_store_doctor_snaps(mx_doctor_snap_t *out, mx_store_t *store, const apr_int64_t *snaps, int n, apr_pool_t *pool)
 {
     MX_STMT(doctor_snaps, "L",
             "select w.o - 1, s.room_nid, s.size, s.hash, (select count(*) from unnest(snapshot_chain(s.anc, s.snap_nid)) c(snap)"
             " where not exists (select from snapshot a where a.snap_nid = c.snap and a.room_nid = s.room_nid))"
             " from unnest($1::int8[]) with ordinality w(snap, o) join snapshot s on s.snap_nid = w.snap");
-    mx_rows_t *rows;
     int i;
-    apr_status_t rv = mx_store_run(&rows, store, pool, &doctor_snaps, snaps, n);
-    if (rv != APR_SUCCESS)
-        return rv;
-    for (i = 0; i < n; i++)
-        out[i] = (mx_doctor_snap_t){ .snap_nid = snaps[i] };
-    for (i = 0; i < mx_rows_count(rows); i++) {
-        mx_doctor_snap_t *snap = &out[mx_row_int(rows, i, 0)];
-        mx_slice_t hash = mx_row_bytes(rows, i, 3);
-        snap->room_nid = mx_row_int(rows, i, 1);
-        snap->size = (int)mx_row_int(rows, i, 2);
-        if (hash.len == sizeof(snap->hash.bytes))
-            memcpy(snap->hash.bytes, hash.p, hash.len);
-        snap->ancestors_missing = (int)mx_row_int(rows, i, 4);
-    }
-    return APR_SUCCESS;
+    apr_status_t rv = read_at(read_snap, out, sizeof(*out), store, &doctor_snaps, snaps, n, pool);
+    for (i = 0; rv == APR_SUCCESS && i < n; i++)
+        out[i].snap_nid = snaps[i];
+    return rv;
+}
+
+static void read_skey(void *out, const mx_rows_t *rows, int i)
+{
+    mx_doctor_skey_t *skey = (mx_doctor_skey_t *)out + mx_row_int(rows, i, 0);
+    skey->type = mx_row_text(rows, i, 1);
+    skey->state_key = mx_row_text(rows, i, 2);
+    skey->user_nid = mx_row_int(rows, i, 3);
+    skey->server_nid = mx_row_int(rows, i, 4);
+    skey->local = mx_row_bool(rows, i, 5);
 }
 
 apr_status_t mx_store_doctor_skeys(mx_doctor_skey_t *out, mx_store_t *store, const apr_int64_t *skeys, int n, apr_pool_t *pool)
@@ -250,22 +277,11 @@ apr_status_t mx_store_doctor_skeys(mx_doctor_skey_t *out, mx_store_t *store, con
             "select w.o - 1, t.type, k.state_key, x.user_nid, x.server_nid, x.local from unnest($1::int8[]) with ordinality w(skey, o)"
             " join skey k on k.skey_nid = w.skey join ev_type t on t.type_nid = k.type_nid"
             " left join mxid x on x.mxid = k.state_key and t.type = 'm.room.member'");
-    mx_rows_t *rows;
     int i;
-    apr_status_t rv = mx_store_run(&rows, store, pool, &doctor_skeys, skeys, n);
-    if (rv != APR_SUCCESS)
-        return rv;
-    for (i = 0; i < n; i++)
-        out[i] = (mx_doctor_skey_t){ .skey_nid = skeys[i] };
-    for (i = 0; i < mx_rows_count(rows); i++) {
-        mx_doctor_skey_t *skey = &out[mx_row_int(rows, i, 0)];
-        skey->type = mx_row_text(rows, i, 1);
-        skey->state_key = mx_row_text(rows, i, 2);
-        skey->user_nid = mx_row_int(rows, i, 3);
-        skey->server_nid = mx_row_int(rows, i, 4);
-        skey->local = mx_row_bool(rows, i, 5);
-    }
-    return APR_SUCCESS;
+    apr_status_t rv = read_at(read_skey, out, sizeof(*out), store, &doctor_skeys, skeys, n, pool);
+    for (i = 0; rv == APR_SUCCESS && i < n; i++)
+        out[i].skey_nid = skeys[i];
+    return rv;
 }
 
 apr_status_t mx_store_doctor_log(mx_doctor_log_t *out, mx_store_t *store, apr_int64_t room_nid, apr_pool_t *pool)

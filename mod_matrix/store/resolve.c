@@ -8,32 +8,36 @@
 #include <stdlib.h>
 
 /** Raise it with every change of what resolution gives: what was remembered before no longer counts. */
-#define MEMO_REVISION 1
+#define MEMO_REVISION 2
 #define MEMO_KEY_BYTES 16
 #define FEW_ENTRIES 16                /* looked up singly */
 
-/** Snapshots never change and their numbers are never used again, so the numbers name the states. */
-static mx_slice_t memo_key(const apr_int64_t *snaps, int n, apr_pool_t *pool)
+/**
+ * Snapshots never change and their numbers are never used again, so the numbers name the states. What the rules read of the events in
+ * them changes with redactions of state events.
+ */
+static mx_slice_t memo_key(apr_int64_t state_redacted, const apr_int64_t *snaps, int n, apr_pool_t *pool)
 {
-    apr_size_t len = sizeof(apr_uint64_t) * (apr_size_t)(n + 1);
+    apr_size_t len = sizeof(apr_uint64_t) * (apr_size_t)(n + 2);
     apr_uint64_t *words = apr_palloc(pool, len);
     unsigned char *digest = apr_palloc(pool, MX_SHA256_BYTES);
     int i;
     words[0] = htobe64(MEMO_REVISION);
+    words[1] = htobe64((apr_uint64_t)state_redacted);
     for (i = 0; i < n; i++)
-        words[i + 1] = htobe64((apr_uint64_t)snaps[i]);
+        words[i + 2] = htobe64((apr_uint64_t)snaps[i]);
     mx_sha256(digest, words, len);
     return mx_slice((const char *)digest, MEMO_KEY_BYTES);
 }
 
-apr_status_t mx_store_resolve_recall(apr_int64_t *psnap, mx_store_t *store, apr_int64_t room_nid,
+apr_status_t mx_store_resolve_recall(apr_int64_t *psnap, mx_store_t *store, apr_int64_t room_nid, apr_int64_t state_redacted,
                                      const apr_int64_t *snaps, int n, apr_pool_t *pool)
 {
     MX_STMT(resolve_recall, "lb",
             "select m.result from stres_memo m join snapshot s on s.snap_nid = m.result and s.room_nid = m.room_nid"
             " where m.room_nid = $1::int8 and m.key = $2::bytea");
     mx_rows_t *rows;
-    apr_status_t rv = mx_store_run(&rows, store, pool, &resolve_recall, room_nid, memo_key(snaps, n, pool));
+    apr_status_t rv = mx_store_run(&rows, store, pool, &resolve_recall, room_nid, memo_key(state_redacted, snaps, n, pool));
     if (rv != APR_SUCCESS)
         return rv;
     if (!mx_rows_count(rows))
@@ -42,14 +46,14 @@ apr_status_t mx_store_resolve_recall(apr_int64_t *psnap, mx_store_t *store, apr_
     return APR_SUCCESS;
 }
 
-apr_status_t mx_store_resolve_remember(mx_store_t *store, apr_int64_t room_nid, const apr_int64_t *snaps, int n,
+apr_status_t mx_store_resolve_remember(mx_store_t *store, apr_int64_t room_nid, apr_int64_t state_redacted, const apr_int64_t *snaps, int n,
                                        apr_int64_t result, apr_pool_t *pool)
 {
     MX_STMT(resolve_remember, "lbl",
             "insert into stres_memo (room_nid, key, result) values ($1::int8, $2::bytea, $3::int8)"
             " on conflict (room_nid, key) do update set result = excluded.result, day = current_date"
             " where (stres_memo.result, stres_memo.day) <> (excluded.result, current_date)");
-    return mx_store_run(NULL, store, pool, &resolve_remember, room_nid, memo_key(snaps, n, pool), result);
+    return mx_store_run(NULL, store, pool, &resolve_remember, room_nid, memo_key(state_redacted, snaps, n, pool), result);
 }
 
 apr_status_t mx_store_resolve_is_whole(int *pwhole, mx_store_t *store, apr_int64_t room_nid, apr_int64_t snap_nid, apr_pool_t *pool)

@@ -7,11 +7,14 @@
 #include "store/event.h"
 #include "store/state.h"
 
-/** The snapshot that these (sorted, distinct) resolve to, if that is remembered and still exists; MX_STORE_NONE. */
-apr_status_t mx_store_resolve_recall(apr_int64_t *psnap, mx_store_t *store, apr_int64_t room_nid,
+/**
+ * The snapshot that these (sorted, distinct) resolve to, if that is remembered and still exists; MX_STORE_NONE. `state_redacted`: of the
+ * room (store/room.h), before the resolution read anything: a redaction may have changed what the rules read.
+ */
+apr_status_t mx_store_resolve_recall(apr_int64_t *psnap, mx_store_t *store, apr_int64_t room_nid, apr_int64_t state_redacted,
                                      const apr_int64_t *snaps, int n, apr_pool_t *pool);
 /** Remembers it. A later word wins. */
-apr_status_t mx_store_resolve_remember(mx_store_t *store, apr_int64_t room_nid, const apr_int64_t *snaps, int n,
+apr_status_t mx_store_resolve_remember(mx_store_t *store, apr_int64_t room_nid, apr_int64_t state_redacted, const apr_int64_t *snaps, int n,
                                        apr_int64_t result, apr_pool_t *pool);
 
 /**

@@ -495,6 +495,67 @@ START_TEST(a_redacted_auth_event_is_not_remembered_as_it_was)
 }
 END_TEST
 
+/** What two states resolve to, by one of our children, has for the membership of @x:far: 0 if none. */
+static apr_int64_t resolved_x(mx_server_t *by, const apr_int64_t *snaps)
+{
+    mx_room_resolve_input_t inputs[2] = { { .snap = snaps[0] }, { .snap = snaps[1] } };
+    mx_room_resolved_t resolved = { 0 };
+    apr_int64_t skey = count("skey_nid from skey where state_key = '@x:far'"), nid = 0;
+    mx_state_item_t *items;
+    int i, n;
+    ck_assert_ptr_null(mx_room_resolve(&resolved, by, room_now()->nid, room_now()->version, inputs, 2, pool));
+    ck_assert_int_eq(mx_store_state_load(&items, &n, server->store, resolved.base, pool), APR_SUCCESS);
+    for (i = 0; i < n; i++)
+        nid = items[i].skey_nid == skey ? items[i].nid : nid;
+    for (i = 0; i < resolved.n; i++)
+        nid = resolved.changes[i].skey_nid == skey ? resolved.changes[i].nid : nid;
+    return nid;
+}
+
+static apr_int64_t snap_after(const char *event_id)
+{
+    mx_event_row_t *row;
+    ck_assert_int_eq(mx_store_event_by_id(&row, server->store, event_id, pool), APR_SUCCESS);
+    return row->snap_after;
+}
+
+/* As above: without the level that was redacted, the invite is allowed, which the resolution had refused. From version 11 on it stays. */
+START_TEST(what_states_resolve_to_is_not_remembered_past_a_redaction)
+{
+    static const char *const versions[] = { "10", "11" };
+    int v;
+    for (v = 0; v < UNIT_COUNT(versions); v++) {
+        const char *base, *levels, *event_id;
+        mx_event_t *invite, *over;
+        mx_server_t *other;
+        apr_int64_t snaps[2];
+        mx_room_draft_t draft = { .sender = "@creator:h", .type = "m.room.redaction", .content = mx_json_new_object(pool) };
+        by_itself(versions[v]);
+        base = head(0);
+        invite = make(&(wish_t){ .sender = "@u:far", .type = "m.room.member", .state_key = "@x:far",
+                                 .content = "{\"membership\":\"invite\"}", .prev = { base } });
+        levels = homeserver_send(server, room_id, "@creator:h", "m.room.power_levels", "",
+                                 "{\"invite\":60,\"users\":{\"@creator:h\":100}}");
+        expect("soft-failed", receive_all(&invite, 1));
+        snaps[0] = snap_after(invite->event_id);
+        snaps[1] = snap_after(levels);
+        over = make(&(wish_t){ .sender = "@u:far", .type = "m.room.message", .content = "{}",
+                               .prev = { invite->event_id, levels } });
+        expect("stored", receive_all(&over, 1));
+        ck_assert_int_eq(count("count(*) from stres_memo"), 1);
+        other = homeserver_child(NULL, pool);
+        ck_assert_int_eq(resolved_x(server, snaps), 0);
+        ck_assert_int_eq(resolved_x(other, snaps), 0);
+        draft.redacts = levels;
+        ck_assert_ptr_null(mx_room_send(&event_id, server, room_id, &draft, 1, pool));
+        ck_assert_int_eq(resolved_x(server, snaps) != 0, v == 0);
+        ck_assert_int_eq(resolved_x(homeserver_child(NULL, pool), snaps) != 0, v == 0);
+        mx_room_get(&(mx_room_t *){ NULL }, other, room_id, 1, pool);
+        ck_assert_int_eq(resolved_x(other, snaps) != 0, v == 0);
+    }
+}
+END_TEST
+
 #define TOGETHER 40
 
 typedef struct talker_t {
@@ -589,6 +650,7 @@ DATABASE_MAIN("accept_batch", a_chain_is_one_transaction_in_every_version, a_cha
               forks_of_state_in_one_batch_resolve_as_they_do_one_by_one, state_and_what_it_allows_come_in_one_batch,
               a_redaction_and_its_target_come_in_one_batch_either_way_round, our_own_events_that_come_back_are_ours,
               heads_are_bounded, a_redacted_auth_event_is_not_remembered_as_it_was,
+              what_states_resolve_to_is_not_remembered_past_a_redaction,
               with_many_heads_a_local_event_stands_on_what_it_names, a_runner_brings_heads_together_if_a_member_may,
               the_task_helps_every_room_that_can_be_helped,
               batches_and_local_writers_of_two_children_lose_nothing, batches_of_fifty_are_quick)

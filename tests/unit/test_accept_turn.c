@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Events of other servers among writers of several children: whoever has lost gets a turn, on forks as well. */
 #include "other_server.h"
+#include "turns.h"
 
 #include "room/accept_pdu_private.h"
-#include "room/send_turn.h"
 
 /* ---- one turn ---- */
 
@@ -164,25 +164,6 @@ static void make_line(writer_t *w, const far_line_t *from)
                       apr_psprintf(pool, "{\"displayname\":\"%d-%d\",\"membership\":\"join\"}", w->number, i));
 }
 
-/** The most rounds that anybody took; prints all. */
-static int most_rounds(mx_server_t *const *children)
-{
-    int i, c, most = 0;
-    printf("rounds:");
-    for (i = 0; i < MX_ROOM_ROUNDS_MAX; i++) {
-        apr_uint32_t counts[MX_ROOM_ROUNDS_MAX], sum = 0;
-        for (c = 0; c < CHILDREN; c++) {
-            mx_room_turn_counts(counts, children[c]);
-            sum += counts[i];
-        }
-        if (sum)
-            printf(" %dx%u", i + 1, sum);
-        most = sum ? i + 1 : most;
-    }
-    printf("\n");
-    return most;
-}
-
 START_TEST(writers_of_both_kinds_in_three_children_all_come_through)
 {
     mx_server_t *children[CHILDREN];
@@ -208,7 +189,7 @@ START_TEST(writers_of_both_kinds_in_three_children_all_come_through)
     }
     ck_assert_int_eq(refused, 0);
     ck_assert_int_eq(database_number("select count(*) from event where flags & 135 = 0"), before + TALKERS * SENDS + LINES * LENGTH);
-    ck_assert_int_le(most_rounds(children), MX_ROOM_ROUNDS_MAX / 2);
+    ck_assert_int_le(most_rounds(children, CHILDREN), MX_ROOM_ROUNDS_MAX / 2);
     homeserver_send(server, room_id, "@creator:h", "m.room.message", NULL, "{}");
     check_mirrors();
     ck_assert_int_eq(database_number("select count(*) from cur_state c join skey k using (skey_nid) join ev_type t using (type_nid)"

@@ -1,18 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The packed auth DAG against walks that follow every edge. Rooms v2: auth chain, auth difference; Rooms v12: subgraph. */
-#include "unit.h"
+#include "random.h"
 
 #include "core/auth_dag.h"
 
 #define NODES 160
-
-static unsigned seed;
-
-static unsigned rnd(unsigned n)
-{
-    seed = seed * 1103515245u + 12345u;
-    return (seed >> 16) % n;
-}
 
 /** Nids 10, 20 …; some auth events are not there. */
 static mx_auth_dag_t *random_dag(void)

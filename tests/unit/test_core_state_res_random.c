@@ -1,20 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* State resolution on random rooms: whatever the forks, it gives what the slow, literal form of it gives. Rooms v1, v2, v12. */
 #include "rooms.h"
-#include "naive_state_res.h"
+#include "random_rooms.h"
 
 #include <stdio.h>
 
 #define USERS 7
 #define BRANCHES 5
-
-static unsigned seed;
-
-static unsigned rnd(unsigned n)
-{
-    seed = seed * 1103515245u + 12345u;
-    return (seed >> 16) % n;
-}
 
 static apr_hash_t *known;
 
@@ -23,11 +15,7 @@ static const mx_event_t *known_event(void *baton, const char *event_id)
     return apr_hash_get(known, event_id, APR_HASH_KEY_STRING);
 }
 
-static const char *user(unsigned i)
-{
-    static const char *const names[USERS] = { "@creator:h", "@mod:h", "@a:h", "@b:h", "@c:h", "@d:h", "@e:h" };
-    return names[i];
-}
+static const char *const users[USERS] = { "@creator:h", "@mod:h", "@a:h", "@b:h", "@c:h", "@d:h", "@e:h" };
 
 /** Most events obey the rules, as accepted ones do; some are left in that do not, and some are lost. */
 static void grow(room_t *room, mx_event_t *ev)
@@ -40,40 +28,13 @@ static void grow(room_t *room, mx_event_t *ev)
         room->state[room->n++] = ev;
 }
 
-static const char *levels(const mx_room_version_t *version)
-{
-    const char *creator = version->privileged_creators ? "" : ",\"@creator:h\":100";
-    return apr_psprintf(pool, "{\"users\":{\"@mod:h\":%u,\"@a:h\":%u%s},\"state_default\":%u,\"invite\":%u}",
-            25 * rnd(5), 25 * rnd(5), creator,
-                        25 * rnd(3), 25 * rnd(2));
-}
-
 static void step(room_t *room)
 {
-    static const char *const rules[] = { "public", "invite", "knock", "public" };
-    static const char *const memberships[] = { "join", "join", "leave", "ban", "invite", "knock" };
-    const char *sender = user(rnd(USERS));
+    random_event_t wish = random_event(room->version, users, USERS, 3);
     room->clock += rnd(4);
     if (!rnd(10))
         room->clock -= 5;
-    switch (rnd(8)) {
-    case 0:
-        grow(room, room_event(room, user(rnd(3)), "m.room.power_levels", "", levels(room->version)));
-        break;
-    case 1:
-        grow(room, room_event(room, user(rnd(3)), "m.room.join_rules", "", apr_psprintf(pool, "{\"join_rule\":\"%s\"}", rules[rnd(4)])));
-        break;
-    case 2:
-        grow(room, room_event(room, sender, "m.room.topic", "", apr_psprintf(pool, "{\"topic\":\"%u\"}", rnd(1000))));
-        break;
-    case 3:
-        grow(room, room_event(room, user(rnd(3)), "m.room.member", user(rnd(USERS)),
-                              apr_psprintf(pool, "{\"membership\":\"%s\"}", memberships[rnd(6)])));
-        break;
-    default:
-        grow(room, room_event(room, sender, "m.room.member", sender, apr_psprintf(pool,
-                "{\"membership\":\"%s\",\"n\":%u}", memberships[rnd(3)], rnd(99))));
-    }
+    grow(room, room_event(room, wish.sender, wish.type, wish.state_key, wish.content));
 }
 
 static mx_state_set_t set_of(room_t *room)
@@ -87,24 +48,6 @@ static mx_state_set_t set_of(room_t *room)
             entries[set.nentries++] = (mx_state_entry_t){ ev->type, ev->state_key, ev->event_id };
     }
     return set;
-}
-
-static int entry_cmp(const void *a, const void *b)
-{
-    const mx_state_entry_t *x = a, *y = b;
-    int d = strcmp(x->type, y->type);
-    return d ? d : strcmp(x->state_key, y->state_key);
-}
-
-static const char *text_of(const mx_state_set_t *set)
-{
-    mx_state_entry_t *sorted = apr_pmemdup(pool, set->entries, sizeof(*sorted) * (apr_size_t)set->nentries);
-    mx_buf_t *buf = mx_buf_create(pool);
-    int i;
-    qsort(sorted, (size_t)set->nentries, sizeof(*sorted), entry_cmp);
-    for (i = 0; i < set->nentries; i++)
-        mx_buf_append_str(buf, apr_psprintf(pool, "%s|%s %s\n", sorted[i].type, sorted[i].state_key, sorted[i].event_id));
-    return mx_slice_dup(mx_buf_slice(buf), pool);
 }
 
 /** Fast and slow, in the order given and in another one. */

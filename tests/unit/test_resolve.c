@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* room/resolve.c and room/auth_dag.c on rooms in a database, against the slow form over whole states. Rooms v1, v2, v12. */
-#include "naive_state_res.h"
+#include "random_rooms.h"
 #include "stored_rooms.h"
 
 #include "room/auth_dag.h"
@@ -60,24 +60,6 @@ static mx_state_set_t whole(const mx_room_resolve_input_t *input)
     return set;
 }
 
-static int entry_cmp(const void *a, const void *b)
-{
-    const mx_state_entry_t *x = a, *y = b;
-    int d = strcmp(x->type, y->type);
-    return d ? d : strcmp(x->state_key, y->state_key);
-}
-
-static const char *text_of(const mx_state_set_t *set)
-{
-    mx_state_entry_t *sorted = apr_pmemdup(pool, set->entries, sizeof(*sorted) * (apr_size_t)set->nentries);
-    mx_buf_t *buf = mx_buf_create(pool);
-    int i;
-    qsort(sorted, (size_t)set->nentries, sizeof(*sorted), entry_cmp);
-    for (i = 0; i < set->nentries; i++)
-        mx_buf_append_str(buf, apr_psprintf(pool, "%s|%s %s\n", sorted[i].type, sorted[i].state_key, sorted[i].event_id));
-    return mx_slice_dup(mx_buf_slice(buf), pool);
-}
-
 /** base with the changes carried out. */
 static mx_state_set_t applied(const mx_room_resolved_t *resolved, const mx_event_t *extra)
 {
@@ -105,7 +87,7 @@ static mx_state_set_t applied(const mx_room_resolved_t *resolved, const mx_event
 
 static mx_room_resolved_t resolve_inputs(stored_room_t *room, const mx_room_resolve_input_t *inputs, int n)
 {
-    mx_room_resolved_t out = { 0, NULL, -1 };
+    mx_room_resolved_t out = { .n = -1 };
     const mx_error_t *err = mx_room_resolve(&out, server, room->nid, room->version, inputs, n, pool);
     int i;
     ck_assert_msg(err == NULL, "%s / %s", err ? err->message : "", err && err->detail ? err->detail : "");
@@ -290,13 +272,13 @@ START_TEST(a_child_asks_once_and_another_learns_what_was_stored)
     ck_assert_int_eq(again.base, out.base);
     snaps[0] = a->snap < b->snap ? a->snap : b->snap;
     snaps[1] = a->snap < b->snap ? b->snap : a->snap;
-    mx_room_resolve_remember(first, a->room->nid, snaps, 2, root->snap, pool);   /* a lie, to see that it is believed */
+    mx_room_resolve_remember(first, a->room->nid, 0, snaps, 2, root->snap, pool);   /* a lie, to see that it is believed */
     server = homeserver_child(NULL, pool);
     again = resolve_inputs(a->room, inputs, 2);
     ck_assert_str_eq(text_of(&(mx_state_set_t[]){ applied(&again, NULL) }[0]),
             text_of(&(mx_state_set_t[]){ whole(&(mx_room_resolve_input_t){ .snap = root->snap }) }[0]));
     /* what is gone is not believed */
-    mx_room_resolve_remember(first, a->room->nid, snaps, 2, 999999, pool);
+    mx_room_resolve_remember(first, a->room->nid, 0, snaps, 2, 999999, pool);
     server = homeserver_child(NULL, pool);
     again = resolve_inputs(a->room, inputs, 2);
     ck_assert_int_eq(again.base, out.base);
@@ -349,42 +331,14 @@ END_TEST
 
 /* ---- random rooms ---- */
 
-static unsigned seed;
-
-static unsigned rnd(unsigned n)
-{
-    seed = seed * 1103515245u + 12345u;
-    return (seed >> 16) % n;
-}
-
 static void step(branch_t *b)
 {
     static const char *const users[] = { "@creator:h", "@mod:h", "@user:h", "@a:h", "@b:h" };
-    static const char *const memberships[] = { "join", "join", "leave", "ban", "invite" };
-    static const char *const rules[] = { "public", "invite", "public" };
-    const char *sender = users[rnd(5)], *creator = b->room->version->privileged_creators ? "" : ",\"@creator:h\":100";
+    random_event_t wish = random_event(b->room->version, users, UNIT_COUNT(users), 2);
     mx_auth_state_t state = { branch_state, b, NULL };
     mx_event_t *ev;
     b->clock += rnd(3);
-    switch (rnd(6)) {
-    case 0:
-        ev = branch_event(b, users[rnd(2)], "m.room.power_levels", "", apr_psprintf(pool,
-                "{\"users\":{\"@mod:h\":%u,\"@a:h\":%u%s}}", 25 * rnd(5), 25 * rnd(5), creator));
-        break;
-    case 1:
-        ev = branch_event(b, users[rnd(2)], "m.room.join_rules", "", apr_psprintf(pool, "{\"join_rule\":\"%s\"}", rules[rnd(3)]));
-        break;
-    case 2:
-        ev = branch_event(b, sender, "m.room.topic", "", apr_psprintf(pool, "{\"topic\":\"%u\"}", rnd(1000)));
-        break;
-    case 3:
-        ev = branch_event(b, users[rnd(2)], "m.room.member", users[rnd(5)], apr_psprintf(pool,
-                "{\"membership\":\"%s\"}", memberships[rnd(5)]));
-        break;
-    default:
-        ev = branch_event(b, sender, "m.room.member", sender, apr_psprintf(pool, "{\"membership\":\"%s\",\"n\":%u}",
-                memberships[rnd(3)], rnd(99)));
-    }
+    ev = branch_event(b, wish.sender, wish.type, wish.state_key, wish.content);
     if (!mx_auth_check(ev, &state, pool))
         branch_set(b, stored_add(b->room, ev));
 }
@@ -441,7 +395,7 @@ static apr_size_t peak_kb(void)
 START_TEST(a_thousand_forks_of_ten_events_resolve_in_bounded_memory)
 {
     mx_room_resolve_input_t *inputs = apr_palloc(pool, sizeof(*inputs) * FORKS);
-    mx_room_resolved_t out = { 0, NULL, -1 };
+    mx_room_resolved_t out = { .n = -1 };
     branch_t *root, *forks[FORKS];
     apr_pool_t *own;
     apr_size_t before;
@@ -512,7 +466,7 @@ START_TEST(a_room_of_many_members_resolves_in_bounded_memory)
     branch_save(b);
     for (round = 0; round < 2; round++) {
         mx_room_resolve_input_t inputs[] = { { .snap = a->snap }, { .snap = b->snap } };
-        mx_room_resolved_t out = { 0, NULL, -1 };
+        mx_room_resolved_t out = { .n = -1 };
         apr_size_t before = peak_kb();
         apr_time_t began = apr_time_now();
         apr_pool_create(&own, NULL);

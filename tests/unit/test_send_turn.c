@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Writers of several children who want one room: who has lost gets a turn, and nobody loses for long. */
-#include "homeserver.h"
-
-#include "room/send_turn.h"
+#include "turns.h"
 
 #define CHILDREN 3
 #define THREADS 24
@@ -129,27 +127,15 @@ static void *APR_THREAD_FUNC write_events(apr_thread_t *thread, void *baton)
     return NULL;
 }
 
-/** Prints how many rounds were taken how often; returns the most that anybody took. */
+/** Prints how many rounds were taken how often, and the slowest; returns the most that anybody took. */
 static int print_counts(const writer_t *writers)
 {
-    int i, c, most = 0;
     apr_time_t slowest = 0;
-    printf("rounds:");
-    for (i = 0; i < MX_ROOM_ROUNDS_MAX; i++) {
-        apr_uint32_t counts[MX_ROOM_ROUNDS_MAX], sum = 0;
-        for (c = 0; c < CHILDREN; c++) {
-            mx_room_turn_counts(counts, children[c]);
-            sum += counts[i];
-        }
-        if (sum) {
-            printf(" %dx%u", i + 1, sum);
-            most = i + 1;
-        }
-    }
+    int i;
     for (i = 0; i < THREADS; i++)
         slowest = writers[i].slowest > slowest ? writers[i].slowest : slowest;
-    printf("; slowest send %ld ms\n", (long)(slowest / 1000));
-    return most;
+    printf("slowest send %ld ms; ", (long)(slowest / 1000));
+    return most_rounds(children, CHILDREN);
 }
 
 START_TEST(writers_of_three_children_lose_few_rounds)

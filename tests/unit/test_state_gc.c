@@ -247,8 +247,8 @@ START_TEST(a_resolution_is_remembered_only_as_long_as_its_state)
 {
     apr_int64_t old = setup_forgotten_state(), inputs[2] = { 1000, 2000 }, snap, room_nid = 1;
     int whole = 0, removed;
-    ck_assert_int_eq(mx_store_resolve_remember(store, 1, inputs, 2, old, pool), APR_SUCCESS);
-    ck_assert_int_eq(mx_store_resolve_recall(&snap, store, 1, inputs, 2, pool), APR_SUCCESS);
+    ck_assert_int_eq(mx_store_resolve_remember(store, 1, 7, inputs, 2, old, pool), APR_SUCCESS);
+    ck_assert_int_eq(mx_store_resolve_recall(&snap, store, 1, 7, inputs, 2, pool), APR_SUCCESS);
     collect_until_step(2);
     ck_assert_int_eq(mx_store_resolve_is_whole(&whole, store, 1, old, pool), APR_SUCCESS);
     ck_assert(whole);
@@ -257,7 +257,7 @@ START_TEST(a_resolution_is_remembered_only_as_long_as_its_state)
     ck_assert(!whole);
     while (room_nid)
         ck_assert_int_eq(mx_store_state_collect_next(&room_nid, &removed, store, 100, pool), APR_SUCCESS);
-    ck_assert_int_eq(mx_store_resolve_recall(&snap, store, 1, inputs, 2, pool), MX_STORE_NONE);
+    ck_assert_int_eq(mx_store_resolve_recall(&snap, store, 1, 7, inputs, 2, pool), MX_STORE_NONE);
     ck_assert_int_eq(database_number("select count(*) from stres_memo"), 0);
 }
 END_TEST

@@ -102,6 +102,9 @@ const mx_error_t *mx_room_alias_resolve(const char **proom_id, mx_server_t *serv
 
 /* ---- showing events (room/view.c, room/visibility.c) ---- */
 
+/** The room, not older than those of the rows that are its own: this child may not have heard yet who came in before them. */
+const mx_error_t *mx_room_get_with(mx_room_t **proom, mx_server_t *server, apr_int64_t room_nid, const mx_event_row_t *rows, int n,
+                                   apr_pool_t *pool);
 /** Which of the rows (of one room) the user may see: visible[i] = 1. user_nid 0: a stranger (world_readable only). */
 const mx_error_t *mx_room_visibility(unsigned char *visible, mx_server_t *server, apr_int64_t room_nid, apr_int64_t user_nid,
                                      const char *user_id, const mx_event_row_t *rows, int n, apr_pool_t *pool);

@@ -66,7 +66,9 @@ static const mx_error_t *hide_of_room(mx_room_view_t *view, apr_int64_t room_nid
     mx_event_row_t *replaced = apr_palloc(view->pool, (view->n + 1) * sizeof(*replaced));
     unsigned char *visible = apr_pcalloc(view->pool, view->n + 1);
     const mx_who_t *who = view->who;
-    const mx_error_t *err;
+    mx_room_t *room;
+    /* the replaced ones are older than what the reader's membership has to be taken from */
+    const mx_error_t *err = mx_room_get_with(&room, view->server, room_nid, view->rows, view->n, view->pool);
     int i, n = 0;
 
     for (i = first; i < view->n; i++) {
@@ -74,8 +76,9 @@ static const mx_error_t *hide_of_room(mx_room_view_t *view, apr_int64_t room_nid
         if (view->rows[i].room_nid == room_nid && row)
             replaced[n++] = *row;
     }
-    err = mx_room_visibility(visible, view->server, room_nid, who ? who->user_nid : 0, who ? who->user_id : NULL,
-                             replaced, n, view->pool);
+    if (!err)
+        err = mx_room_visibility(visible, view->server, room_nid, who ? who->user_nid : 0, who ? who->user_id : NULL, replaced, n,
+                                 view->pool);
     for (i = 0; !err && i < n; i++) {
         if (!visible[i])
             apr_hash_set(view->hidden, &replaced[i].nid, sizeof(replaced[i].nid), "");

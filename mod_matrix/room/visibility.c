@@ -97,6 +97,19 @@ static const mx_error_t *load(int *pall, sight_t *s)
     return err;
 }
 
+const mx_error_t *mx_room_get_with(mx_room_t **proom, mx_server_t *server, apr_int64_t room_nid, const mx_event_row_t *rows, int n,
+                                   apr_pool_t *pool)
+{
+    apr_int64_t newest = 0;
+    int i;
+    const mx_error_t *err = mx_room_get_by_nid(proom, server, room_nid, pool);
+
+    for (i = 0; i < n; i++)
+        if (rows[i].room_nid == room_nid && rows[i].ord > newest)
+            newest = rows[i].ord;
+    return err || (*proom)->last_stream >= newest ? err : mx_room_get(proom, server, (*proom)->room_id, 1, pool);
+}
+
 const mx_error_t *mx_room_visibility(unsigned char *visible, mx_server_t *server, apr_int64_t room_nid,
                                      apr_int64_t user_nid, const char *user_id, const mx_event_row_t *rows, int n,
                                      apr_pool_t *pool)
@@ -113,7 +126,7 @@ const mx_error_t *mx_room_visibility(unsigned char *visible, mx_server_t *server
 
     if (n <= 0)
         return NULL;
-    err = mx_room_get_by_nid(&s.room, server, room_nid, pool);
+    err = mx_room_get_with(&s.room, server, room_nid, rows, n, pool);
     if (!err)
         err = load(&all, &s);
     for (i = 0; !err && i < n; i++)

@@ -229,6 +229,34 @@ START_TEST(waiter_is_woken_by_what_concerns_it_and_by_nothing_else)
 }
 END_TEST
 
+START_TEST(child_that_knows_an_old_room_tells_what_others_tell)
+{
+    mx_sync_ask_t ask = { .filter = mx_filter_default() };
+    mx_sync_answer_t answer, stale;
+    mx_server_t *behind;
+    mx_room_t *old;
+    const char *room;
+    fresh();
+    behind = child();
+    ask.who = who_is("@b:h");
+    room = homeserver_room(server, "11", "public");
+    join(room, "@b:h");
+    homeserver_send(server, room, "@b:h", "m.room.member", "@b:h", "{\"membership\":\"leave\"}");
+    homeserver_send(server, room, "@creator:h", "m.room.topic", "", "{\"topic\":\"a\"}");
+    ck_assert(!mx_room_get(&old, behind, room, 1, pool));
+    join(room, "@b:h");
+    ck_assert(!mx_sync_position(&ask.since, server, pool));
+    ask.acked = ask.since;
+    homeserver_send(server, room, "@creator:h", "m.room.topic", "", "{\"topic\":\"b\"}");
+    stale = full(behind, &ask);
+    answer = full(server, &ask);
+    ck_assert_ptr_nonnull(strstr(text_without_ages(&answer), "\"prev_content\":{\"topic\":\"a\"}"));
+    ck_assert_str_eq(text_without_ages(&stale), text_without_ages(&answer));
+    mx_sync_stop(behind);
+    mx_sync_stop(server);
+}
+END_TEST
+
 typedef struct visitor_t {
     mx_who_t *who;
     const mx_filter_t *filter;      /* no answer of it is cut short: the test counts */
@@ -476,7 +504,8 @@ END_TEST
 
 DATABASE_MAIN("sync", ring_and_database_give_the_same_answer, ring_declines_what_it_cannot_know,
               news_of_each_kind_end_the_quiet_of_those_whom_they_concern, quiet_answer_is_the_one_that_reading_everything_gives,
-              waiter_is_woken_by_what_concerns_it_and_by_nothing_else, waiters_that_come_and_go_miss_nothing,
+              waiter_is_woken_by_what_concerns_it_and_by_nothing_else, child_that_knows_an_old_room_tells_what_others_tell,
+              waiters_that_come_and_go_miss_nothing,
               rooms_joined_while_the_ring_begins_anew_are_followed, event_bigger_than_the_ring_wakes_all_the_same,
               another_child_hears_within_the_interval_without_a_poke,
               another_host_is_told_by_notify, lazy_members_are_told_once_and_again_when_the_answer_was_lost,

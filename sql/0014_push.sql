@@ -13,7 +13,10 @@ create table event_relation (
     parent   bytea not null,                     -- packed event id; may not be here (yet)
     rel_type text collate "C" not null,
     key      text collate "C",                   -- of an annotation
-    is_edit  bool not null default false         -- m.replace that can replace something: has m.new_content or is encrypted, is no state
+    is_edit  bool not null default false,        -- m.replace that can replace something: has m.new_content or is encrypted, is no state
+    sender_nid int8 not null,                    -- of the child, as what follows: who looks for a certain one needs no other table for all
+    type_nid int4 not null,
+    ts       int8 not null
 );
 create index on event_relation (parent, rel_type, ord);
 create index on event_relation (room_nid, ord) where rel_type = 'm.thread';
@@ -37,8 +40,8 @@ begin
     if p_nids is null then
         return;
     end if;
-    insert into event_relation (nid, room_nid, ord, parent, rel_type, key, is_edit)
-        select e.nid, p_room, e.ord, u.parent, u.rel, u.key, u.edit <> 0
+    insert into event_relation (nid, room_nid, ord, parent, rel_type, key, is_edit, sender_nid, type_nid, ts)
+        select e.nid, p_room, e.ord, u.parent, u.rel, u.key, u.edit <> 0, e.sender_nid, e.type_nid, e.ts
         from unnest(p_at, p_parent, p_rel, p_key, p_edit) u(at, parent, rel, key, edit)
         join event e on e.nid = p_nids[u.at] and e.flags & 7 = 0 where u.parent is not null;
     insert into event_push (nid, room_nid, ord, thread, marks, mentions)

@@ -2,17 +2,6 @@
 -- Relations as clients ask for them: children of an event, threads of a room, aggregations. Owner: mod_matrix/room/relation.c, bundle.c,
 -- thread.c; store/relation.c
 
--- What never changes of the child, so that whoever looks for a certain one needs no other table for all of them.
-alter table event_relation add column sender_nid int8, add column type_nid int4, add column ts int8;
-update event_relation r set sender_nid = e.sender_nid, type_nid = e.type_nid, ts = e.ts from event e where e.nid = r.nid;
-
-create function relation_child() returns trigger language plpgsql as $$
-begin
-    select e.sender_nid, e.type_nid, e.ts into new.sender_nid, new.type_nid, new.ts from event e where e.nid = new.nid;
-    return new;
-end $$;
-create trigger relation_child before insert on event_relation for each row execute function relation_child();
-
 create index on event_relation (parent, ord);
 create index on event_relation (parent, rel_type, sender_nid, ts);   -- edits, newest last; has this user answered, reacted?
 

@@ -115,8 +115,8 @@ START_TEST(a_circle_of_relations_ends)
     fresh("11");
     one = homeserver_send(server, room_id, "@creator:h", "m.room.message", NULL, "{}");
     two = homeserver_send(server, room_id, "@creator:h", "m.room.message", NULL, content("m.reference", one, ""));
-    database_sql(apr_psprintf(pool, "insert into event_relation (nid, room_nid, ord, parent, rel_type) select a.nid, a.room_nid, a.ord,"
-                              " b.event_id, 'm.reference' from event a, event b where a.nid = (select max(nid) - 1 from event)"
+    database_sql(apr_psprintf(pool, "insert into event_relation (nid, room_nid, ord, parent, rel_type, sender_nid, type_nid, ts)"
+                              " select a.nid, a.room_nid, a.ord, b.event_id, 'm.reference', a.sender_nid, a.type_nid, a.ts from event a, event b where a.nid = (select max(nid) - 1 from event)"
                               " and b.nid = (select max(nid) from event)"));
     ck_assert_int_eq(children(one, 1), 2);
     ck_assert_int_eq(children(two, 1), 2);

@@ -25,24 +25,23 @@ MX_STMT(sync_device_state, "ll",
     "exists (select from member me join member o on o.room_nid = me.room_nid and o.user_nid = " user " and o.membership = 2"     \
     " where me.local and me.user_nid = $1::int8 and me.membership = 2)"
 /* Whose membership changed since then in rooms where the reader stayed: by an event, or because forks were resolved. */
-#define MOVED_MEMBER                                                                                                             \
-    " from unnest($5::int8[]) as q(room_nid) join member m on m.room_nid = q.room_nid and m.stream > $2::int8"                   \
+#define MOVED_MEMBER(rooms)                                                                                                      \
+    " from unnest(" rooms "::int8[]) as q(room_nid) join member m on m.room_nid = q.room_nid and m.stream > $2::int8"            \
     " join mxid u on u.user_nid = m.user_nid"
-MX_STMT(sync_devices_changed, "lllLL",
+MX_STMT(sync_devices_changed, "llL",
         "select x.mxid from (select c.user_nid from device_change c where c.stream > $2::int8 and c.viewer_nid = 0"
         "   and " SHARES("c.user_nid")
         " union select c.user_nid from device_change c where c.stream > $2::int8"
         "   and (c.viewer_nid = $1::int8 or (c.viewer_nid = 0 and c.user_nid = $1::int8))"
-        " union select m.user_nid from member m where m.room_nid = any($4::int8[]) and m.membership = 2 and m.user_nid <> $1::int8"
-        " ) c join mxid x on x.user_nid = c.user_nid where $3::int8 >= 0 and cardinality($5::int8[]) >= 0 order by 1");
-MX_STMT(sync_devices_joined, "lllLL",
-        "select u.mxid, case when e.ord = m.stream then s.replaces end" MOVED_MEMBER " join event e on e.nid = m.nid"
-        " join state_event s on s.nid = m.nid where m.membership = 2 and m.user_nid <> $1::int8 and $3::int8 >= 0"
-        " and $4::int8[] is not null");
-MX_STMT(sync_devices_left, "lllLL",
-        "select x.mxid from (select m.user_nid from member m where m.room_nid = any($4::int8[]) and m.membership = 2"
-        " union select m.user_nid" MOVED_MEMBER " where m.membership in (4, 5)"
-        " ) c join mxid x on x.user_nid = c.user_nid where $3::int8 >= 0 and c.user_nid <> $1::int8 and not " SHARES("c.user_nid") " order by 1");
+        " union select m.user_nid from member m where m.room_nid = any($3::int8[]) and m.membership = 2 and m.user_nid <> $1::int8"
+        " ) c join mxid x on x.user_nid = c.user_nid order by 1");
+MX_STMT(sync_devices_joined, "llL",
+        "select u.mxid, case when e.ord = m.stream then s.replaces end" MOVED_MEMBER("$3") " join event e on e.nid = m.nid"
+        " join state_event s on s.nid = m.nid where m.membership = 2 and m.user_nid <> $1::int8");
+MX_STMT(sync_devices_left, "llLL",
+        "select x.mxid from (select m.user_nid from member m where m.room_nid = any($3::int8[]) and m.membership = 2"
+        " union select m.user_nid" MOVED_MEMBER("$4") " where m.membership in (4, 5)"
+        " ) c join mxid x on x.user_nid = c.user_nid where c.user_nid <> $1::int8 and not " SHARES("c.user_nid") " order by 1");
 
 apr_status_t mx_store_sync_devices(mx_sync_device_row_t **pout, int *pn, mx_conn_t *conn, apr_int64_t after, apr_int64_t upto, int limit,
                                    apr_pool_t *pool)
@@ -90,34 +89,30 @@ apr_status_t mx_store_sync_device_state(mx_sync_device_state_t *out, mx_conn_t *
     return APR_SUCCESS;
 }
 
-static apr_status_t read_users(const char ***pout, int *pn, mx_conn_t *conn, mx_stmt_t *stmt, const mx_sync_device_span_t *span,
-                               const apr_int64_t *rooms, int nrooms, apr_pool_t *pool)
+static void read_users(const char ***pout, int *pn, const mx_rows_t *rows, apr_pool_t *pool)
 {
-    mx_rows_t *rows = NULL;
-    apr_status_t rv = mx_store_query(&rows, conn, pool, stmt, span->user_nid, span->after, span->upto, rooms, nrooms, span->stayed,
-                                     span->nstayed);
-    const char **out;
+    const char **out = apr_palloc(pool, sizeof(*out) * (apr_size_t)(mx_rows_count(rows) + 1));
 
-    if (rv != APR_SUCCESS) return rv;
-    out = apr_palloc(pool, sizeof(*out) * (apr_size_t)(mx_rows_count(rows) + 1));
     for (int i = 0; i < mx_rows_count(rows); i++) out[i] = mx_row_text(rows, i, 0);
     *pout = out;
     *pn = mx_rows_count(rows);
-    return APR_SUCCESS;
 }
 
 apr_status_t mx_store_sync_devices_changed(const char ***pout, int *pn, mx_conn_t *conn, const mx_sync_device_span_t *span,
                                            apr_pool_t *pool)
 {
-    return read_users(pout, pn, conn, &sync_devices_changed, span, span->entered, span->nentered, pool);
+    mx_rows_t *rows = NULL;
+    apr_status_t rv = mx_store_query(&rows, conn, pool, &sync_devices_changed, span->user_nid, span->after, span->entered, span->nentered);
+
+    if (rv == APR_SUCCESS) read_users(pout, pn, rows, pool);
+    return rv;
 }
 
 apr_status_t mx_store_sync_devices_joined(mx_sync_joined_row_t **pout, int *pn, mx_conn_t *conn, const mx_sync_device_span_t *span,
                                           apr_pool_t *pool)
 {
     mx_rows_t *rows = NULL;
-    apr_status_t rv = mx_store_query(&rows, conn, pool, &sync_devices_joined, span->user_nid, span->after, span->upto, span->entered,
-                                     span->nentered, span->stayed, span->nstayed);
+    apr_status_t rv = mx_store_query(&rows, conn, pool, &sync_devices_joined, span->user_nid, span->after, span->stayed, span->nstayed);
     mx_sync_joined_row_t *out;
 
     if (rv != APR_SUCCESS) return rv;
@@ -130,5 +125,10 @@ apr_status_t mx_store_sync_devices_joined(mx_sync_joined_row_t **pout, int *pn, 
 
 apr_status_t mx_store_sync_devices_left(const char ***pout, int *pn, mx_conn_t *conn, const mx_sync_device_span_t *span, apr_pool_t *pool)
 {
-    return read_users(pout, pn, conn, &sync_devices_left, span, span->left, span->nleft, pool);
+    mx_rows_t *rows = NULL;
+    apr_status_t rv = mx_store_query(&rows, conn, pool, &sync_devices_left, span->user_nid, span->after, span->left, span->nleft,
+                                     span->stayed, span->nstayed);
+
+    if (rv == APR_SUCCESS) read_users(pout, pn, rows, pool);
+    return rv;
 }

@@ -36,16 +36,16 @@ typedef struct mx_sync_device_state_t {
 apr_status_t mx_store_sync_device_state(mx_sync_device_state_t *out, mx_conn_t *conn, apr_int64_t device_nid, apr_int64_t acked,
                                         apr_pool_t *pool);
 
-/** Rooms of the reader, by what happened to his own membership in the span. */
+/** Rooms of the reader, by what happened to his own membership since then. */
 typedef struct mx_sync_device_span_t {
-    apr_int64_t user_nid, after, upto;
+    apr_int64_t user_nid, after;
     const apr_int64_t *entered, *stayed, *left;  /* stayed: joined all the time, and there may be events in the span */
     int nentered, nstayed, nleft;
 } mx_sync_device_span_t;
 /** Users whose keys changed, and those of the rooms that the reader entered. */
 apr_status_t mx_store_sync_devices_changed(const char ***pout, int *pn, mx_conn_t *conn, const mx_sync_device_span_t *span,
                                            apr_pool_t *pool);
-/** Member events of the span, of users who are joined now to a room where the reader stayed. */
+/** Users who are joined to a room where the reader stayed, and whose membership of it changed since then. */
 typedef struct mx_sync_joined_row_t {
     const char *user_id;
     apr_int64_t replaces;        /* nid of the member event before; 0: none */

@@ -73,7 +73,7 @@ const mx_error_t *mx_sync_device_lists_write(mx_json_writer_t *w, int *ptold, co
     apr_array_header_t *entered = apr_array_make(full->pool, 4, sizeof(apr_int64_t));
     apr_array_header_t *stayed = apr_array_make(full->pool, 16, sizeof(apr_int64_t));
     apr_array_header_t *left = apr_array_make(full->pool, 4, sizeof(apr_int64_t));
-    mx_sync_device_span_t span = { .user_nid = full->ask->who->user_nid, .after = full->ask->since, .upto = full->upto };
+    mx_sync_device_span_t span = { .user_nid = full->ask->who->user_nid, .after = full->ask->since };
     apr_hash_t *changed = apr_hash_make(full->pool);
     const char **gone = NULL;
     int ngone = 0;

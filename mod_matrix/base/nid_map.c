@@ -82,3 +82,10 @@ void mx_nid_map_free(mx_nid_map_t *map)
     free(map->slots);
     *map = (mx_nid_map_t){ NULL, 0, 0 };
 }
+
+int mx_nid_cmp(const void *a, const void *b)
+{
+    apr_int64_t x = *(const apr_int64_t *)a, y = *(const apr_int64_t *)b;
+
+    return x < y ? -1 : x > y;
+}

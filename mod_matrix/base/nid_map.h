@@ -10,6 +10,9 @@ typedef struct mx_nid_map_slot_t {
     void *value;
 } mx_nid_map_slot_t;
 
+/** For qsort() and bsearch() of nids, or of what begins with one. Pure. */
+int mx_nid_cmp(const void *a, const void *b);
+
 /** All zero is an empty map that holds no memory. */
 typedef struct mx_nid_map_t {
     mx_nid_map_slot_t *slots;

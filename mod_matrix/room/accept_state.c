@@ -2,6 +2,7 @@
 /* States that events of other servers stand on: reading them, measuring those that are made of them, and the state before an event. */
 #include "room/accept_pdu_private.h"
 
+#include "base/nid_map.h"
 #include "room/resolve.h"
 #include "store/event_id.h"
 
@@ -21,12 +22,6 @@ void mx_room_accept_add_distinct(apr_int64_t *nids, int *pn, apr_int64_t nid)
     nids[i] = nid;
     if (i == *pn)
         (*pn)++;
-}
-
-static int nid_cmp(const void *a, const void *b)
-{
-    apr_int64_t x = *(const apr_int64_t *)a, y = *(const apr_int64_t *)b;
-    return x < y ? -1 : x > y;
 }
 
 /* ---- reading states ---- */
@@ -159,7 +154,7 @@ const mx_error_t *mx_room_accept_before(mx_room_receiving_t *r)
     r->before = n ? snaps[0] : 0;
     if (n < 2)
         return NULL;
-    qsort(snaps, (size_t)n, sizeof(*snaps), nid_cmp);
+    qsort(snaps, (size_t)n, sizeof(*snaps), mx_nid_cmp);
     for (i = 0; i < n; i++)
         inputs[i].snap = snaps[i];
     err = mx_room_resolve(&resolved, r->server, r->room->nid, r->room->version, inputs, n, r->pool);

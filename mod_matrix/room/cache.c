@@ -280,6 +280,12 @@ const mx_error_t *mx_room_get_by_nid(mx_room_t **proom, mx_server_t *server, apr
     return get_by_nid(proom, server, room_nid, 0, pool);
 }
 
+const mx_error_t *mx_room_get_since(mx_room_t **proom, mx_server_t *server, apr_int64_t room_nid, apr_int64_t stream, apr_pool_t *pool)
+{
+    const mx_error_t *err = mx_room_get_by_nid(proom, server, room_nid, pool);
+    return err || (*proom)->last_stream >= stream ? err : mx_room_get(proom, server, (*proom)->room_id, 1, pool);
+}
+
 const mx_error_t *mx_room_cache_get_any(mx_room_t **proom, mx_server_t *server, const char *room_id, apr_pool_t *pool)
 {
     apr_int64_t nid = cached_nid(server, room_id);

@@ -5,6 +5,7 @@
 #include "core/ident.h"
 #include "room/accept_pdu_private.h"
 #include "room/outlier_private.h"
+#include "room/send_turn.h"
 #include "room/told.h"
 #include "store/event_id.h"
 
@@ -287,7 +288,7 @@ static const mx_error_t *make_room(joining_t *j)
     for (i = 0; !err && again && i < ATTEMPTS_MAX; i++)
         err = store_room(&again, j);
     if (!err && again)
-        err = mx_error_make_status(j->pool, MX_E_UNKNOWN, 503, "Too many writers want this room at once; try again.");
+        err = mx_room_turn_busy(j->pool);
     if (err)
         return err;
     mx_cache_remove(j->server->room->views, &j->as.nid, sizeof(j->as.nid));

@@ -2,21 +2,16 @@
 /* What differs between states, from their snapshots' differences; and a result as a difference to one of them. */
 #include "room/resolve_private.h"
 
+#include "base/nid_map.h"
 #include "store/resolve.h"
 
 #include <stdlib.h>
 
 #define DIFFS_A_TIME 256              /* snapshots compared at once: bounds what is held of their deltas */
 
-static int nid_cmp(const void *a, const void *b)
-{
-    apr_int64_t x = *(const apr_int64_t *)a, y = *(const apr_int64_t *)b;
-    return x < y ? -1 : x > y;
-}
-
 static int item_cmp(const void *a, const void *b)
 {
-    return nid_cmp(&((const mx_state_item_t *)a)->skey_nid, &((const mx_state_item_t *)b)->skey_nid);
+    return mx_nid_cmp(&((const mx_state_item_t *)a)->skey_nid, &((const mx_state_item_t *)b)->skey_nid);
 }
 
 /** Entry of a sorted list; NULL. */
@@ -29,7 +24,7 @@ static const mx_state_item_t *list_find(const mx_state_list_t *list, apr_int64_t
 /** Index of a disputed entry; -1. */
 static int skey_index(const mx_room_resolve_states_t *s, apr_int64_t skey_nid)
 {
-    const apr_int64_t *found = s->nskeys ? bsearch(&skey_nid, s->skeys, (size_t)s->nskeys, sizeof(skey_nid), nid_cmp) : NULL;
+    const apr_int64_t *found = s->nskeys ? bsearch(&skey_nid, s->skeys, (size_t)s->nskeys, sizeof(skey_nid), mx_nid_cmp) : NULL;
     return found ? (int)(found - s->skeys) : -1;
 }
 
@@ -113,7 +108,7 @@ static void find_skeys(mx_room_resolve_states_t *s, apr_pool_t *pool)
     }
     if (s->extra && !s->extra_everywhere)
         s->skeys[s->nskeys++] = s->extra_skey;
-    qsort(s->skeys, (size_t)s->nskeys, sizeof(*s->skeys), nid_cmp);
+    qsort(s->skeys, (size_t)s->nskeys, sizeof(*s->skeys), mx_nid_cmp);
     for (i = 0; i < s->nskeys; i++) {
         if (used && s->skeys[used - 1] == s->skeys[i])
             continue;

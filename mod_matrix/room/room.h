@@ -37,6 +37,8 @@ typedef struct mx_room_t {
     database if older than a second (or if `fresh`). */
 const mx_error_t *mx_room_get(mx_room_t **proom, mx_server_t *server, const char *room_id, int fresh, apr_pool_t *pool);
 const mx_error_t *mx_room_get_by_nid(mx_room_t **proom, mx_server_t *server, apr_int64_t room_nid, apr_pool_t *pool);
+/** The room, not older than that position: this child may not have heard yet. */
+const mx_error_t *mx_room_get_since(mx_room_t **proom, mx_server_t *server, apr_int64_t room_nid, apr_int64_t stream, apr_pool_t *pool);
 /** A current state event, parsed, its content too; *pevent NULL if there is none. Valid as long as `pool` and the room. */
 const mx_error_t *mx_room_state_get(const mx_event_t **pevent, mx_server_t *server, mx_room_t *room, const char *type,
                                     const char *state_key, apr_pool_t *pool);
@@ -102,7 +104,7 @@ const mx_error_t *mx_room_alias_resolve(const char **proom_id, mx_server_t *serv
 
 /* ---- showing events (room/view.c, room/visibility.c) ---- */
 
-/** The room, not older than those of the rows that are its own: this child may not have heard yet who came in before them. */
+/** The room, not older than those of the rows that are its own: who may see them depends on who is in it by then. */
 const mx_error_t *mx_room_get_with(mx_room_t **proom, mx_server_t *server, apr_int64_t room_nid, const mx_event_row_t *rows, int n,
                                    apr_pool_t *pool);
 /** Which of the rows (of one room) the user may see: visible[i] = 1. user_nid 0: a stranger (world_readable only). */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Threads of a room. CS-API: GET /rooms/{roomId}/threads. */
 #include "room/relation.h"
+
+#include "base/nid_map.h"
 #include "user/push_settings.h"
 
 #include <stdlib.h>
@@ -17,16 +19,10 @@ typedef struct listing_t {
     apr_pool_t *pool;
 } listing_t;
 
-static int by_nid(const void *a, const void *b)
-{
-    const apr_int64_t *x = a, *y = b;
-    return *x < *y ? -1 : *x > *y;
-}
-
 /** CS-API: roots of ignored users are told redacted, as a client would have them that adds threads up by itself. */
 static void hide_ignored(listing_t *l, mx_event_row_t *root)
 {
-    if (!l->ask.nignored || !bsearch(&root->sender_nid, l->ask.ignored, (size_t)l->ask.nignored, sizeof(root->sender_nid), by_nid))
+    if (!l->ask.nignored || !bsearch(&root->sender_nid, l->ask.ignored, (size_t)l->ask.nignored, sizeof(root->sender_nid), mx_nid_cmp))
         return;
     root->pdu = mx_event_redact(l->reader->room->version, root->pdu, l->pool);
     root->flags |= MX_EVENT_FLAG_REDACTED;

@@ -102,12 +102,11 @@ const mx_error_t *mx_room_get_with(mx_room_t **proom, mx_server_t *server, apr_i
 {
     apr_int64_t newest = 0;
     int i;
-    const mx_error_t *err = mx_room_get_by_nid(proom, server, room_nid, pool);
 
     for (i = 0; i < n; i++)
         if (rows[i].room_nid == room_nid && rows[i].ord > newest)
             newest = rows[i].ord;
-    return err || (*proom)->last_stream >= newest ? err : mx_room_get(proom, server, (*proom)->room_id, 1, pool);
+    return mx_room_get_since(proom, server, room_nid, newest, pool);
 }
 
 const mx_error_t *mx_room_visibility(unsigned char *visible, mx_server_t *server, apr_int64_t room_nid,

@@ -16,8 +16,10 @@ typedef enum {
     MX_EVENT_FLAG_SILENT = 128       /* has its place in the timeline and in the DAG as others have, and no client is shown it */
 } mx_event_flag_e;
 
+/** Events with any of these stand outside of the timeline, and are no heads. */
+#define MX_EVENT_APART (MX_EVENT_FLAG_REJECTED | MX_EVENT_FLAG_SOFT_FAILED | MX_EVENT_FLAG_OUTLIER)
 /** Events with any of these no client is shown; the same in SQL, of the row `e`. */
-#define MX_EVENT_HIDDEN (MX_EVENT_FLAG_REJECTED | MX_EVENT_FLAG_SOFT_FAILED | MX_EVENT_FLAG_OUTLIER | MX_EVENT_FLAG_SILENT)
+#define MX_EVENT_HIDDEN (MX_EVENT_APART | MX_EVENT_FLAG_SILENT)
 #define MX_EVENT_SHOWN(e) e ".flags & 135 = 0"
 _Static_assert(MX_EVENT_HIDDEN == 135, "MX_EVENT_SHOWN() says something else");
 

@@ -22,12 +22,6 @@ typedef struct diffs_t {
     apr_pool_t *pool;
 } diffs_t;
 
-static int nid_cmp(const void *a, const void *b)
-{
-    apr_int64_t x = *(const apr_int64_t *)a, y = *(const apr_int64_t *)b;
-    return x < y ? -1 : x > y;
-}
-
 static apr_status_t read_chains(diffs_t *d, apr_int64_t base, const apr_int64_t *snaps)
 {
     MX_STMT(resolve_chains, "L",
@@ -93,7 +87,7 @@ static int said(apr_int64_t *pnid, const diffs_t *d, const chain_t *chain, int f
     for (i = chain->n; i-- > from;) {
         const mx_state_list_t *delta = mx_nid_map_get(&d->deltas, chain->snaps[i]);
         const mx_state_item_t *found =
-            delta->n ? bsearch(&skey_nid, delta->items, (size_t)delta->n, sizeof(*found), nid_cmp) : NULL;
+            delta->n ? bsearch(&skey_nid, delta->items, (size_t)delta->n, sizeof(*found), mx_nid_cmp) : NULL;
         if (found) {
             *pnid = found->nid;
             return 1;
@@ -115,7 +109,7 @@ static apr_array_header_t *spoken(const diffs_t *d, const chain_t *chain, apr_po
                 APR_ARRAY_PUSH(keys, apr_int64_t) = delta->items[k].skey_nid;
         }
     }
-    qsort(keys->elts, (size_t)keys->nelts, sizeof(apr_int64_t), nid_cmp);
+    qsort(keys->elts, (size_t)keys->nelts, sizeof(apr_int64_t), mx_nid_cmp);
     for (i = 0; i < keys->nelts; i++) {
         if (!used || APR_ARRAY_IDX(keys, used - 1, apr_int64_t) != APR_ARRAY_IDX(keys, i, apr_int64_t))
             APR_ARRAY_IDX(keys, used++, apr_int64_t) = APR_ARRAY_IDX(keys, i, apr_int64_t);

@@ -2,9 +2,6 @@
 /* The stream as the notifier follows it: one query a kind, each by an index on the position. */
 #include "store/sync.h"
 
-/* A silent one may have changed the room's state. */
-#define UNHEARD (MX_EVENT_HIDDEN & ~MX_EVENT_FLAG_SILENT)
-
 /*
  * By number, and by the index of those few whose position is another (sql/0013_late_events.sql). The limit stands inside: a planner
  * that does not know how short the range is would read whole tables to join with.
@@ -66,7 +63,7 @@ apr_status_t mx_store_sync_events(mx_sync_event_row_t **pout, int *pn, int *psee
         int col = MX_EVENT_NCOLUMNS;
 
         mx_store_event_read(&row->event, rows, i, 0);
-        if (row->event.flags & UNHEARD) continue;
+        if (row->event.flags & MX_EVENT_APART) continue;      /* a silent one may have changed the room's state */
         row->room_id = mx_row_text(rows, i, col++);
         row->type = mx_row_text(rows, i, col++);
         row->sender = mx_row_text(rows, i, col++);

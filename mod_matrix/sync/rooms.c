@@ -129,10 +129,8 @@ const mx_error_t *mx_sync_rooms_find(mx_sync_full_t *full)
 const mx_error_t *mx_sync_part_refresh(mx_sync_full_t *full, const mx_sync_part_t *part)
 {
     mx_room_t *room = NULL;
-    const mx_error_t *err = mx_room_get(&room, full->server, part->member->room_id, 0, full->pool);
 
-    if (err || room->last_stream >= part->member->last_stream) return err;
-    return mx_room_get(&room, full->server, part->member->room_id, 1, full->pool);
+    return mx_room_get_since(&room, full->server, part->member->room_nid, part->member->last_stream, full->pool);
 }
 
 /* ---- timelines ---- */

@@ -61,7 +61,7 @@ static void check_number(mx_doctor_room_t *room, const char *event_id, const cha
 
 static int is_timeline(const mx_doctor_row_t *row)
 {
-    return !(row->event.flags & (MX_EVENT_FLAG_REJECTED | MX_EVENT_FLAG_SOFT_FAILED | MX_EVENT_FLAG_OUTLIER));
+    return !(row->event.flags & MX_EVENT_APART);
 }
 
 static void check_columns(mx_doctor_room_t *room, const mx_doctor_row_t *row, const mx_event_t *event, const char *event_id)

@@ -78,12 +78,6 @@ static int member_cmp(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static int server_cmp(const void *a, const void *b)
-{
-    apr_int64_t x = *(const apr_int64_t *)a, y = *(const apr_int64_t *)b;
-    return x < y ? -1 : x > y;
-}
-
 static void count_servers(mx_doctor_mirrors_t *out, apr_pool_t *pool)
 {
     apr_int64_t *servers = apr_palloc(pool, sizeof(*servers) * (apr_size_t)(out->nmembers + 1));
@@ -92,7 +86,7 @@ static void count_servers(mx_doctor_mirrors_t *out, apr_pool_t *pool)
         if (out->members[i].membership == MX_MEMBERSHIP_JOIN)
             servers[n++] = out->members[i].server_nid;
     }
-    qsort(servers, (size_t)n, sizeof(*servers), server_cmp);
+    qsort(servers, (size_t)n, sizeof(*servers), mx_nid_cmp);
     out->servers = apr_palloc(pool, sizeof(*out->servers) * (apr_size_t)(n + 1));
     for (i = 0; i < n; i++) {
         if (!out->nservers || out->servers[out->nservers - 1].skey_nid != servers[i])
@@ -150,7 +144,7 @@ static apr_status_t check_current(mx_doctor_room_t *room, const mx_doctor_mirror
     if (rv != APR_SUCCESS)
         return rv;
     while (i < must->ncurrent || k < n) {
-        int order = i == must->ncurrent ? 1 : k == n ? -1 : server_cmp(&must->current[i].skey_nid, &is[k].skey_nid);
+        int order = i == must->ncurrent ? 1 : k == n ? -1 : mx_nid_cmp(&must->current[i].skey_nid, &is[k].skey_nid);
         if (order != 0 || must->current[i].nid != is[k].nid)
             differs_current(room, order <= 0 ? must->current[i].skey_nid : is[k].skey_nid, order <= 0 ? must->current[i].nid : 0,
                             order >= 0 ? is[k].nid : 0);
@@ -213,7 +207,7 @@ static apr_status_t check_servers(mx_doctor_room_t *room, const mx_doctor_mirror
     int i = 0, k = 0, n;
     apr_status_t rv = mx_store_doctor_servers(&is, &n, room->d->store, room->row->nid, room->chunk);
     while (rv == APR_SUCCESS && (i < must->nservers || k < n)) {
-        int order = i == must->nservers ? 1 : k == n ? -1 : server_cmp(&must->servers[i].skey_nid, &is[k].skey_nid);
+        int order = i == must->nservers ? 1 : k == n ? -1 : mx_nid_cmp(&must->servers[i].skey_nid, &is[k].skey_nid);
         apr_int64_t m = order <= 0 ? must->servers[i].nid : 0, has = order >= 0 ? is[k].nid : 0;
         if (m != has)
             ADD(ROOM_SERVER, "room_server counts %" APR_INT64_T_FMT " members of server number %" APR_INT64_T_FMT " instead of %"

@@ -16,7 +16,6 @@
 
 #define EVENTS_A_PART 500
 #define WRONG_MAX 10000              /* true states kept of events that are stored with wrong ones */
-#define HIDDEN (MX_EVENT_FLAG_REJECTED | MX_EVENT_FLAG_SOFT_FAILED | MX_EVENT_FLAG_OUTLIER)
 
 /** One event of the part, or a previous event of one. */
 typedef struct node_t {
@@ -101,12 +100,6 @@ static apr_status_t read_relatives(replay_t *r)
     return rv;
 }
 
-static int nid_cmp(const void *a, const void *b)
-{
-    apr_int64_t x = *(const apr_int64_t *)a, y = *(const apr_int64_t *)b;
-    return x < y ? -1 : x > y;
-}
-
 /** What the part's snapshots say of themselves. */
 static apr_status_t read_snaps(replay_t *r)
 {
@@ -120,7 +113,7 @@ static apr_status_t read_snaps(replay_t *r)
         snaps[n++] = p->rows[i].event.snap_nid;
         snaps[n++] = p->rows[i].event.snap_after;
     }
-    qsort(snaps, (size_t)n, sizeof(*snaps), nid_cmp);
+    qsort(snaps, (size_t)n, sizeof(*snaps), mx_nid_cmp);
     for (i = 0; i < n; i++) {
         if (snaps[i] && (!used || snaps[used - 1] != snaps[i]))
             snaps[used++] = snaps[i];
@@ -426,7 +419,7 @@ static void remember_hidden(replay_t *r, const mx_event_row_t *row, const mx_eve
         if (!prev || prev->nid >= row->nid)
             continue;
         h->nids[h->n] = prev->nid;
-        h->hidden[h->n++] = (prev->flags & HIDDEN) != 0;
+        h->hidden[h->n++] = (prev->flags & MX_EVENT_APART) != 0;
     }
     nid = apr_pmemdup(r->room->pool, &row->nid, sizeof(row->nid));
     apr_hash_set(r->behind, nid, sizeof(*nid), h);
@@ -452,7 +445,7 @@ static void follow(replay_t *r, int i)
     const mx_event_t *event = r->part.events[i];
     const mx_event_row_t *row = &r->part.rows[i].event;
     int k;
-    if (row->flags & HIDDEN) {
+    if (row->flags & MX_EVENT_APART) {
         remember_hidden(r, row, event);
         return;
     }
@@ -462,7 +455,7 @@ static void follow(replay_t *r, int i)
         const node_t *prev = apr_hash_get(r->part.nodes, event->prev_events[k], APR_HASH_KEY_STRING);
         if (prev && prev->nid < row->nid) {
             mx_nid_map_remove(&r->unfollowed, prev->nid);
-            if (prev->flags & HIDDEN)
+            if (prev->flags & MX_EVENT_APART)
                 follow_hidden(r, prev->nid, BEHIND_MAX);
         }
         else
@@ -562,7 +555,7 @@ static apr_status_t finish(mx_doctor_end_t *out, replay_t *r)
         if (depth > out->depth)
             out->depth = depth;
     }
-    qsort(out->heads, (size_t)out->nheads, sizeof(*out->heads), nid_cmp);
+    qsort(out->heads, (size_t)out->nheads, sizeof(*out->heads), mx_nid_cmp);
     out->unread = r->room->report->found[MX_DOCTOR_BODY] > 0;
     out->newest = r->newest;
     out->depth_max = r->depth;

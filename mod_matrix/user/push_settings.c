@@ -2,6 +2,7 @@
 /* A user's push rules and ignored users, read from account data. */
 #include "user/push_settings.h"
 
+#include "base/nid_map.h"
 #include "store/unread.h"
 #include <stdlib.h>
 
@@ -14,13 +15,6 @@ static mx_json_t *parse(mx_slice_t text, apr_pool_t *pool)
 
     if (text.p) mx_json_parse(&json, NULL, text.p, text.len, &limits, pool);
     return json;
-}
-
-static int by_nid(const void *a, const void *b)
-{
-    const apr_int64_t *x = a, *y = b;
-
-    return *x < *y ? -1 : *x > *y;
 }
 
 /* CS-API: m.ignored_user_list: the keys of `ignored_users`; nobody ignores himself. */
@@ -40,7 +34,7 @@ static apr_status_t read_ignored(mx_user_push_settings_t *out, mx_server_t *serv
         if (!mx_str_eq(id, who->user_id)) ids[n++] = id;
     rv = mx_store_unread_users(&out->ignored, &out->nignored, server->store, ids, n, pool);
     out->unknown = out->nignored < n;
-    if (rv == APR_SUCCESS && out->nignored) qsort(out->ignored, (apr_size_t)out->nignored, sizeof(*out->ignored), by_nid);
+    if (rv == APR_SUCCESS && out->nignored) qsort(out->ignored, (apr_size_t)out->nignored, sizeof(*out->ignored), mx_nid_cmp);
     return rv;
 }
 
@@ -80,7 +74,7 @@ const mx_push_set_t *mx_user_push_settings_predefined(apr_pool_t *pool)
 int mx_user_push_settings_ignores(const mx_user_push_settings_t *settings, apr_int64_t user_nid)
 {
     return settings->nignored
-           && bsearch(&user_nid, settings->ignored, (apr_size_t)settings->nignored, sizeof(user_nid), by_nid) != NULL;
+           && bsearch(&user_nid, settings->ignored, (apr_size_t)settings->nignored, sizeof(user_nid), mx_nid_cmp) != NULL;
 }
 
 const mx_error_t *mx_user_push_settings_ignored(apr_int64_t **pnids, int *pn, mx_server_t *server, const mx_who_t *who, apr_pool_t *pool)

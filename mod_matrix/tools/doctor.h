@@ -7,6 +7,7 @@
  *   doctor_auth.c      one event against the authorization rules; events that the rules ask for
  *   doctor_state.c     states as (stored snapshot, what is to be put right about it), compared and moved between
  *   doctor_replay.c    a room's events in order: the state before and after each from its previous events
+ *   doctor_heads.c     which events nobody follows
  *   doctor_fork.c      states that differ resolved by core/state_res.h
  *   doctor_mirror.c    what mirrors the current state, compared and rebuilt
  *   doctor_room.c      a room, an event, all rooms
@@ -253,6 +254,33 @@ typedef struct mx_doctor_end_t {
 } mx_doctor_end_t;
 /** Examines every event of the room. */
 apr_status_t mx_doctor_replay_run(mx_doctor_end_t *out, mx_doctor_room_t *room);
+
+/* ---- the heads (doctor_heads.c) ---- */
+
+/** An event, as those that follow it see it. */
+typedef struct mx_doctor_node_t {
+    apr_int64_t nid;
+    int flags, is_state;
+    apr_int64_t before, after;       /* snapshots */
+} mx_doctor_node_t;
+
+typedef struct mx_doctor_heads_t {
+    mx_doctor_room_t *room;
+    apr_hash_t *behind;              /* nid of a rejected or soft-failed event: what it follows */
+    mx_nid_map_t unfollowed;         /* nids of events that may be heads; the value is the depth + 1 */
+    apr_hash_t *unseen;              /* ids of previous events that were not there when they were followed */
+    apr_int64_t newest, depth;       /* the greatest of any event that is no outlier */
+} mx_doctor_heads_t;
+
+void mx_doctor_heads_init(mx_doctor_heads_t *heads, mx_doctor_room_t *room);
+/**
+ * The next event, no outlier; `nodes` (id: mx_doctor_node_t) has those before it. A soft-failed or rejected event is no head; what is
+ * behind it goes with what follows it.
+ */
+void mx_doctor_heads_follow(mx_doctor_heads_t *heads, apr_hash_t *nodes, const mx_doctor_row_t *row, const mx_event_t *event,
+                            const char *event_id);
+/** Heads, their number and depth, and the newest place. */
+void mx_doctor_heads_end(mx_doctor_end_t *out, const mx_doctor_heads_t *heads);
 
 /* ---- mirrors (doctor_mirror.c) ---- */
 

@@ -9,7 +9,6 @@
  */
 #include "tools/doctor.h"
 
-#include "core/ident.h"
 #include "store/event_id.h"
 
 #include <stdlib.h>
@@ -17,30 +16,20 @@
 #define EVENTS_A_PART 500
 #define WRONG_MAX 10000              /* true states kept of events that are stored with wrong ones */
 
-/** One event of the part, or a previous event of one. */
-typedef struct node_t {
-    apr_int64_t nid;
-    int flags, is_state;
-    apr_int64_t before, after;       /* snapshots */
-} node_t;
-
 typedef struct part_t {
     mx_doctor_row_t *rows;
     mx_event_t **events;             /* NULL: cannot be read */
     const char **ids;
     int n;
-    apr_hash_t *nodes;               /* event id: node_t */
+    apr_hash_t *nodes;               /* event id: mx_doctor_node_t */
     mx_nid_map_t snaps;              /* mx_doctor_snap_t */
 } part_t;
 
 typedef struct replay_t {
     mx_doctor_room_t *room;
-    apr_hash_t *behind;              /* nid of a rejected or soft-failed event: hidden_t */
-    mx_nid_map_t unfollowed;         /* nids of events that may be heads; the value is the depth + 1 */
-    apr_hash_t *unseen;              /* ids of previous events that were not there when they were followed */
+    mx_doctor_heads_t heads;
     mx_nid_map_t wrong;              /* nid of an event: mx_doctor_state_t after it, which is not what is stored */
     mx_nid_map_t told;               /* snapshots of which it is told that they are not there */
-    apr_int64_t newest, depth;       /* the greatest of any event that is no outlier */
     part_t part;
 } replay_t;
 
@@ -50,8 +39,8 @@ typedef struct replay_t {
 
 static void add_node(part_t *p, const mx_event_row_t *row, const char *id, apr_pool_t *pool)
 {
-    node_t *node = apr_palloc(pool, sizeof(*node));
-    *node = (node_t){ row->nid, row->flags, row->skey_nid != 0, row->snap_nid, row->snap_after };
+    mx_doctor_node_t *node = apr_palloc(pool, sizeof(*node));
+    *node = (mx_doctor_node_t){ row->nid, row->flags, row->skey_nid != 0, row->snap_nid, row->snap_after };
     apr_hash_set(p->nodes, id, APR_HASH_KEY_STRING, node);
 }
 
@@ -203,7 +192,7 @@ static void check_snapshot(replay_t *r, apr_int64_t snap, const char *event_id, 
 }
 
 /** The true state after an event; 0: it is not known (an outlier, or stored after the one that follows it). */
-static int state_after(mx_doctor_state_t *out, replay_t *r, const node_t *prev, apr_int64_t nid, int *pinherited)
+static int state_after(mx_doctor_state_t *out, replay_t *r, const mx_doctor_node_t *prev, apr_int64_t nid, int *pinherited)
 {
     const mx_doctor_state_t *wrong;
     if (!prev || prev->nid >= nid || (prev->flags & MX_EVENT_FLAG_OUTLIER))
@@ -234,7 +223,7 @@ static apr_status_t state_before(before_t *out, replay_t *r, int i)
     memset(out, 0, sizeof(*out));
     out->known = 1;
     for (k = 0; k < event->nprev; k++) {
-        const node_t *prev = apr_hash_get(r->part.nodes, event->prev_events[k], APR_HASH_KEY_STRING);
+        const mx_doctor_node_t *prev = apr_hash_get(r->part.nodes, event->prev_events[k], APR_HASH_KEY_STRING);
         if (!state_after(&states[n], r, prev, r->part.rows[i].event.nid, &out->inherited)) {
             out->known = 0;
             return APR_SUCCESS;
@@ -381,94 +370,6 @@ static apr_status_t check_after(replay_t *r, int i, mx_doctor_state_t *state, in
 
 /* ---- one event after the other ---- */
 
-/** 1 for the event by which we came (back) through another server: what it follows is not ours, so it is the only head then. */
-static int comes_from_outside(const replay_t *r, int i)
-{
-    const mx_event_t *event = r->part.events[i];
-    int k;
-    if (!event || !event->nprev || !event->membership
-        || (r->room->d->server_name && !mx_ident_is_local(event->sender, r->room->d->server_name)))
-        return 0;
-    for (k = 0; k < event->nprev; k++) {
-        const node_t *prev = apr_hash_get(r->part.nodes, event->prev_events[k], APR_HASH_KEY_STRING);
-        if (prev && !(prev->flags & MX_EVENT_FLAG_OUTLIER))
-            return 0;
-    }
-    return 1;
-}
-
-#define BEHIND_MAX 200                /* as in room/accept_fork.c: so far back heads are looked for */
-
-/** What a rejected or soft-failed event follows. */
-typedef struct hidden_t {
-    int n;
-    apr_int64_t nids[MX_EVENT_MAX_PREV];
-    int hidden[MX_EVENT_MAX_PREV];    /* 1: that is such an event, too */
-} hidden_t;
-
-static void remember_hidden(replay_t *r, const mx_event_row_t *row, const mx_event_t *event)
-{
-    hidden_t *h;
-    apr_int64_t *nid;
-    int k;
-    if (row->flags & MX_EVENT_FLAG_OUTLIER || !event)
-        return;
-    h = apr_pcalloc(r->room->pool, sizeof(*h));
-    for (k = 0; k < event->nprev; k++) {
-        const node_t *prev = apr_hash_get(r->part.nodes, event->prev_events[k], APR_HASH_KEY_STRING);
-        if (!prev || prev->nid >= row->nid)
-            continue;
-        h->nids[h->n] = prev->nid;
-        h->hidden[h->n++] = (prev->flags & MX_EVENT_APART) != 0;
-    }
-    nid = apr_pmemdup(r->room->pool, &row->nid, sizeof(row->nid));
-    apr_hash_set(r->behind, nid, sizeof(*nid), h);
-}
-
-/** The heads that were followed by hidden events only, once an accepted one follows those. */
-static void follow_hidden(replay_t *r, apr_int64_t nid, int left)
-{
-    const hidden_t *h = apr_hash_get(r->behind, &nid, sizeof(nid));
-    int k;
-    if (h)
-        apr_hash_set(r->behind, &nid, sizeof(nid), NULL);      /* once is enough */
-    for (k = 0; h && k < h->n && left > 0; k++) {
-        mx_nid_map_remove(&r->unfollowed, h->nids[k]);
-        if (h->hidden[k])
-            follow_hidden(r, h->nids[k], left - 1);
-    }
-}
-
-/** Which events nobody follows. A soft-failed or rejected event is no head; what is behind it goes with what follows it. */
-static void follow(replay_t *r, int i)
-{
-    const mx_event_t *event = r->part.events[i];
-    const mx_event_row_t *row = &r->part.rows[i].event;
-    int k;
-    if (row->flags & MX_EVENT_APART) {
-        remember_hidden(r, row, event);
-        return;
-    }
-    if (comes_from_outside(r, i))
-        mx_nid_map_free(&r->unfollowed);
-    for (k = 0; event && k < event->nprev; k++) {
-        const node_t *prev = apr_hash_get(r->part.nodes, event->prev_events[k], APR_HASH_KEY_STRING);
-        if (prev && prev->nid < row->nid) {
-            mx_nid_map_remove(&r->unfollowed, prev->nid);
-            if (prev->flags & MX_EVENT_APART)
-                follow_hidden(r, prev->nid, BEHIND_MAX);
-        }
-        else
-            apr_hash_set(r->unseen, apr_pstrdup(r->room->pool, event->prev_events[k]), APR_HASH_KEY_STRING, event);
-    }
-    if (!apr_hash_get(r->unseen, r->part.ids[i], APR_HASH_KEY_STRING))
-        mx_nid_map_set(&r->unfollowed, row->nid, (void *)(intptr_t)((row->depth > 0 ? row->depth : 0) + 1));
-    if (r->part.rows[i].has_ord && row->ord > r->newest)
-        r->newest = row->ord;
-    if (row->depth > r->depth)
-        r->depth = row->depth;
-}
-
 static void count(replay_t *r, const mx_event_row_t *row, const mx_event_t *event)
 {
     mx_doctor_report_t *report = r->room->report;
@@ -519,7 +420,7 @@ static apr_status_t check_event(replay_t *r, int i)
             mx_doctor_auth_check(r->room, row, event, NULL, NULL);
         return r->room->rv;
     }
-    follow(r, i);
+    mx_doctor_heads_follow(&r->heads, r->part.nodes, row, event, r->part.ids[i]);
     return check_states(r, i);
 }
 
@@ -532,7 +433,7 @@ static apr_status_t end_state(mx_doctor_end_t *out, replay_t *r)
     int i, j, k, n = 0, inherited = 0;
     apr_status_t rv = mx_store_event_by_nids(&rows, &k, r->room->d->store, out->heads, out->nheads, r->room->pool);
     for (i = 0; rv == APR_SUCCESS && i < k; i++) {
-        node_t node = { rows[i].nid, rows[i].flags, rows[i].skey_nid != 0, rows[i].snap_nid, rows[i].snap_after };
+        mx_doctor_node_t node = { rows[i].nid, rows[i].flags, rows[i].skey_nid != 0, rows[i].snap_nid, rows[i].snap_after };
         if (!state_after(&states[n], r, &node, APR_INT64_MAX, &inherited))
             continue;
         for (j = 0; j < n && !mx_doctor_state_same(&states[j], &states[n]); j++) {
@@ -545,27 +446,15 @@ static apr_status_t end_state(mx_doctor_end_t *out, replay_t *r)
 
 static apr_status_t finish(mx_doctor_end_t *out, replay_t *r)
 {
-    const mx_nid_map_slot_t *slot;
-    apr_uint32_t at = 0;
     memset(out, 0, sizeof(*out));
-    out->heads = apr_palloc(r->room->pool, sizeof(*out->heads) * (apr_size_t)(r->unfollowed.count + 1));
-    while ((slot = mx_nid_map_next(&r->unfollowed, &at)) != NULL) {
-        apr_int64_t depth = (apr_int64_t)(intptr_t)slot->value - 1;
-        out->heads[out->nheads++] = slot->nid;
-        if (depth > out->depth)
-            out->depth = depth;
-    }
-    qsort(out->heads, (size_t)out->nheads, sizeof(*out->heads), mx_nid_cmp);
+    mx_doctor_heads_end(out, &r->heads);
     out->unread = r->room->report->found[MX_DOCTOR_BODY] > 0;
-    out->newest = r->newest;
-    out->depth_max = r->depth;
     return end_state(out, r);
 }
 
 static apr_status_t free_maps(void *data)
 {
     replay_t *r = data;
-    mx_nid_map_free(&r->unfollowed);
     mx_nid_map_free(&r->wrong);
     mx_nid_map_free(&r->told);
     mx_nid_map_free(&r->part.snaps);
@@ -579,8 +468,7 @@ apr_status_t mx_doctor_replay_run(mx_doctor_end_t *out, mx_doctor_room_t *room)
     int i, at, n;
     apr_status_t rv = mx_store_doctor_event_nids(&nids, &n, room->d->store, room->row->nid, room->pool);
     r->room = room;
-    r->unseen = apr_hash_make(room->pool);
-    r->behind = apr_hash_make(room->pool);
+    mx_doctor_heads_init(&r->heads, room);
     apr_pool_cleanup_register(room->pool, r, free_maps, apr_pool_cleanup_null);
     for (at = 0; rv == APR_SUCCESS && at < n; at += EVENTS_A_PART) {
         rv = read_part(r, nids + at, n - at < EVENTS_A_PART ? n - at : EVENTS_A_PART);

@@ -4,11 +4,11 @@ Every request and answer of the tests, held against the schemas of the specifica
 What was found is listed at the end of the run, which then fails, as are the operations that no test called. The schemas are looked
 for in $MX_SPEC_DIR, else in ../shared/spec beside the repository; where they are not, the run says so and goes on.
 """
-import collections
 import json
 import os
 import re
-import textwrap
+import time
+import urllib.parse
 
 from harness import REPO, Api
 
@@ -58,7 +58,7 @@ def events_sent(operation, path, body):
 class Recorder:
     def __init__(self, spec, fault):
         self.spec, self.fault = spec, fault
-        self.called, self.succeeded, self.ours, self.answers = set(), set(), set(), 0
+        self.called, self.succeeded, self.ours, self.answers, self.seconds = set(), set(), set(), 0, 0.0
         self.found = {}     # (operation, place, what is wrong) -> [tests that saw it]
         self.in_events = []
 
@@ -78,12 +78,14 @@ class Recorder:
         operation = self.spec.find(method, target)
         if operation is None:
             return
-        self.called.add(operation)
+        began = time.thread_time()
+        self.called.add(operation.name)
         self.answers += 1
         if reply.status_code < 400:
-            self.succeeded.add(operation)
+            self.succeeded.add(operation.name)
             self.check_request(operation, body)
         self.check_answer(operation, reply)
+        self.seconds += time.thread_time() - began
 
     # ------------------------------------------------------------------ checks
     def wrong(self, check, value):
@@ -111,6 +113,8 @@ class Recorder:
                 value = json.loads(body)
             except (ValueError, TypeError):     # a stream, or no JSON where the specification wants some
                 return self.note(operation, "request", "is no JSON, and is answered 2xx")
+            if operation.twin and not self.wrong(operation.twin.request[1], value):
+                return
             self.judge(operation, "request", check, value)
 
     def check_answer(self, operation, reply):
@@ -156,7 +160,6 @@ class Recorder:
 
 
 def path_of(target):
-    import urllib.parse
     return [urllib.parse.unquote(s) for s in target.split("?", 1)[0].split("/")[1:]]
 
 
@@ -179,17 +182,17 @@ class Report:
         for (operation, where, what), tests in sorted(recorder.found.items()):
             write(f"VIOLATION {operation}: {where}: {what[:400]}")
             write(f"    {len(tests)} times: {', '.join(list(dict.fromkeys(tests))[:4])}")
-        write(f"{recorder.answers} answers, {len(recorder.found)} violations")
+        write(f"{recorder.answers} answers, {len(recorder.found)} violations; the check took {recorder.seconds:.1f} s")
         self.uncalled(write, config)
 
     def uncalled(self, write, config):
-        everything = set(self.recorder.spec.operations)
-        for title, operations in (("that no test called", everything - self.recorder.called),
-                                  ("that no test called with success", self.recorder.called - self.recorder.succeeded)):
-            write(f"client-server operations {title}: {len(operations)} of {len(everything)}")
-            if not config.option.keyword:
-                for line in textwrap.wrap(", ".join(sorted(o.name for o in operations)), 140, break_long_words=False, break_on_hyphens=False):
-                    write(f"    {line}")
+        everything = {o.name for o in self.recorder.spec.operations}
+        whole = not config.option.keyword and all(map(os.path.isdir, config.args))
+        for title, names in (("that no test called", everything - self.recorder.called),
+                             ("that no test called with success", self.recorder.called - self.recorder.succeeded)):
+            write(f"client-server operations {title}: {len(names)} of {len(everything)}")
+            for name in sorted(names) if whole else ():
+                write(f"    {name}")
 
 
 def install(config):

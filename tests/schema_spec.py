@@ -48,6 +48,7 @@ class Operation:
         self.name = f"{method} {path}"
         self.segments = path.split("/")[1:]
         self.id = node["operationId"]
+        self.twin = None    # the same method and path, specified again with another body
 
     @functools.cached_property
     def responses(self):
@@ -85,7 +86,7 @@ class Spec:
         base = document["servers"][0]["variables"]["basePath"]["default"]
         for path, methods in document["paths"].items():
             for method, node in methods.items():
-                operation = Operation(self, file, method.upper(), base + path, node)
+                operation = Operation(self, file, method.upper(), base + path.strip(), node)
                 self.operations.append(operation)
                 self.plant(operation, operation.segments)
                 if path.endswith("/state/{eventType}/{stateKey}"):    # CS-API: "the trailing slash may be omitted" for an empty key
@@ -95,7 +96,9 @@ class Spec:
         at = self.tree
         for segment in segments:
             at = at.setdefault("{}" if segment.startswith("{") else segment, {})
-        at.setdefault(("operation", operation.method), operation)
+        first = at.setdefault(("operation", operation.method), operation)
+        if first is not operation:
+            first.twin = operation
 
     def find(self, method, target):
         """The operation of a raw request target, or None."""

@@ -17,6 +17,9 @@ HOME = os.path.abspath(os.environ.get("MX_SPEC_DIR") or os.path.join(REPO, "../s
 # CS-API: standard error response: what any operation may answer, whatever it lists.
 COMMON = {400, 401, 403, 404, 405, 413, 429, 500, 503}
 
+# CS-API: filtering: events in a form that the client itself asked for, which no schema describes.
+OTHER_FORM = re.compile(r'"event_fields"|"event_format":\s*"federation"')
+
 
 def canonical(value):
     return json.dumps(value, sort_keys=True)
@@ -84,7 +87,8 @@ class Recorder:
         if reply.status_code < 400:
             self.succeeded.add(operation.name)
             self.check_request(operation, body)
-        self.check_answer(operation, reply)
+        if not OTHER_FORM.search(urllib.parse.unquote(target)):
+            self.check_answer(operation, reply)
         self.seconds += time.thread_time() - began
 
     # ------------------------------------------------------------------ checks

@@ -13,10 +13,15 @@ import shutil
 
 import pytest
 
+import schema_check
 from harness import BUILD, Server
 
 _servers = []
 _RUNS = os.path.join(BUILD, "test-http")
+
+
+def pytest_configure(config):
+    schema_check.install(config)
 
 
 class _Folder:

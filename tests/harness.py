@@ -94,6 +94,8 @@ class Reply:
 class Api:
     """Requests to one server. The target is sent as it stands: %2F, // and .. stay. One connection a request."""
 
+    recorder = None     # sees what goes out and what comes back (schema_check.py)
+
     def __init__(self, base_url, ca=None, token=None):
         self.base_url, self.ca, self.token = base_url, ca, token
         parts = urllib.parse.urlsplit(base_url)
@@ -107,6 +109,8 @@ class Api:
 
     def request(self, method, target, body=None, headers=None, timeout=60):
         """No expectation and no token: whatever comes back."""
+        if self.recorder:
+            self.recorder.sending(method, target, body)
         connection = self.connect(timeout)
         try:
             headers = dict(headers or {})
@@ -119,9 +123,12 @@ class Api:
                 connection.putheader(name, value)
             connection.endheaders(body)
             answer = connection.getresponse()
-            return Reply(f"{method} {target}", answer.status, answer.headers, answer.read())
+            reply = Reply(f"{method} {target}", answer.status, answer.headers, answer.read())
         finally:
             connection.close()
+        if self.recorder:
+            self.recorder.answered(method, target, body, reply)
+        return reply
 
     def call(self, method, target, json=None, *, token=..., status=200, errcode=None, data=None, headers=None, timeout=60):
         """

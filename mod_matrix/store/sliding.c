@@ -21,7 +21,11 @@ MX_STMT(sliding_bumps, "LlIi",
 
 apr_status_t mx_store_sliding_put(mx_store_t *store, const mx_sliding_row_t *row, int max, apr_int64_t now_ms, apr_pool_t *pool)
 {
-    return mx_store_run(NULL, store, pool, &sliding_put, row->device_nid, row->conn_id, row->base, row->version, row->state, now_ms, max);
+    mx_rows_t *rows = NULL;
+    apr_status_t rv = mx_store_run(&rows, store, pool, &sliding_put, row->device_nid, row->conn_id, row->base, row->version, row->state,
+                                   now_ms, max);
+
+    return rv == APR_SUCCESS && !mx_row_bool(rows, 0, 0) ? MX_STORE_NONE : rv;
 }
 
 apr_status_t mx_store_sliding_get(mx_slice_t *pstate, mx_store_t *store, apr_int64_t device_nid, const char *conn_id, apr_int64_t version,

@@ -246,6 +246,7 @@ const mx_error_t *mx_sliding_conn_store(mx_sliding_conn_t *conn, mx_server_t *se
     row.version = (apr_int64_t)(random >> 1) | 1;
     for (i = 0; i < TRIES_MAX && rv == MX_STORE_RETRY; i++)
         rv = mx_store_sliding_put(server->store, &row, server->settings->sliding_connections, apr_time_as_msec(apr_time_now()), pool);
+    if (rv == MX_STORE_NONE) return unknown_pos(pool);
     if (rv != APR_SUCCESS) return mx_server_store_error(rv, "store a connection of sliding sync", pool);
     keep(server, cache_key(ask, row.version, pool), row.state);
     conn->version = row.version;

@@ -98,9 +98,9 @@ def test_sliding_sync_012_a_connection_that_begins_anew_ends_the_old_one(user):
     beside.next()
     client.pos = None
     client.next()
-    client.next()
-    client.ask(pos=old, status=None)      # what this child remembers may serve it still; what it may not do is harm the new one
-    beside.next()
+    room = user.create_room()
+    client.ask(pos=old, status=400, errcode="M_UNKNOWN_POS")
+    assert set(client.next()["rooms"]) == {room} and set(beside.next()["rooms"]) == {room}
 
 
 def test_sliding_sync_013_the_same_position_gives_the_same_again(user):
@@ -262,7 +262,7 @@ def test_sliding_sync_033_rooms_left_are_told_once_and_not_listed(user, user2):
     user2.send(go, "behind your back")
     answer = client.next()
     assert not answer["rooms"] and answer["lists"]["all"]["count"] == 1
-    assert set(Connection(user, all=a_list()).next()["rooms"]) == {stay}
+    assert set(Connection(user, "fresh", all=a_list()).next()["rooms"]) == {stay}
     user.join(go)
     answer = client.next()
     assert answer["rooms"][go]["initial"] is True and answer["rooms"][go]["membership"] == "join"
@@ -276,7 +276,7 @@ def test_sliding_sync_034_who_was_thrown_out_is_told(user, user2, how):
     client.next()
     user2.call("POST", f"{V3}/rooms/{quote(room)}/{how}", {"user_id": user.user_id})
     user2.send(room, "secret")
-    for answer in (client.next(), Connection(user, all=a_list()).next()):
+    for answer in (client.next(), Connection(user, "fresh", all=a_list()).next()):
         part = answer["rooms"][room]
         assert part["membership"] == ("leave" if how == "kick" else "ban") and "secret" not in texts(answer, room)
     assert not client.next()["rooms"]

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* MSC4186: simplified sliding sync, POST /_matrix/client/unstable/org.matrix.simplified_msc3575/sync. */
-#include "client/sliding_request.h"
+#include "api/sliding_request.h"
 #include "user/user.h"
 
 /* A poll that waits: all of it lives in req->keep, the request included. */
@@ -68,9 +68,9 @@ const mx_error_t *mx_client_sliding_sync(mx_reply_t *reply, mx_req_t *req)
     mx_sliding_ask_t ask = { .who = req->who, .request = &poll->request };
     mx_sync_answer_t answer = { 0 };
     apr_int64_t timeout_ms = 0;
-    const mx_error_t *err = mx_client_sliding_request_read(&poll->request, req);
+    const mx_error_t *err = mx_api_sliding_request_read(&poll->request, req);
 
-    if (!err) err = mx_client_sliding_request_place(&ask, &timeout_ms, req);
+    if (!err) err = mx_api_sliding_request_place(&ask, &timeout_ms, req);
     if (err) return err;
     poll->version = ask.version;
     poll->since = ask.since;

@@ -46,7 +46,8 @@ static int read_entries(mx_sliding_entry_row_t **pout, const mx_rows_t *rows, ap
     mx_sliding_entry_row_t *out = apr_palloc(pool, sizeof(*out) * (apr_size_t)(n + 1));
 
     for (i = 0; i < n; i++)
-        out[i] = (mx_sliding_entry_row_t){ mx_row_int(rows, i, 0), mx_row_int(rows, i, 1), mx_row_text(rows, i, 2), mx_row_body(rows, i, 3) };
+        out[i] = (mx_sliding_entry_row_t){ mx_row_int(rows, i, 0), mx_row_int(rows, i, 1), mx_row_text(rows, i, 2),
+                                           mx_row_body(rows, i, 3) };
     *pout = out;
     return n;
 }

@@ -13,8 +13,8 @@ typedef struct mx_sliding_row_t {
     mx_slice_t state;
 } mx_sliding_row_t;
 
-/** Stores `version` and drops all others of the connection but `base`; of the device's connections `max` stay. One statement, which does not
-    wait for the disk. MX_STORE_NONE: there is no base, or no device, any more. MX_STORE_RETRY. */
+/** Stores `version` and drops all others of the connection but `base`; of the device's connections `max` stay. One statement,
+    which does not wait for the disk. MX_STORE_NONE: there is no base, or no device, any more. MX_STORE_RETRY. */
 apr_status_t mx_store_sliding_put(mx_store_t *store, const mx_sliding_row_t *row, int max, apr_int64_t now_ms, apr_pool_t *pool);
 /** The state of that version, in `pool`. MX_STORE_NONE. */
 apr_status_t mx_store_sliding_get(mx_slice_t *pstate, mx_store_t *store, apr_int64_t device_nid, const char *conn_id, apr_int64_t version,

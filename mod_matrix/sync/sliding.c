@@ -28,7 +28,8 @@ static void classify(mx_sliding_t *s, mx_sliding_wanted_t *wanted)
     const mx_sliding_told_t *before = mx_sliding_conn_find(&s->conn, member->room_nid);
     apr_int64_t upto = before ? before->upto[MX_SLIDING_ROOM] : MX_SLIDING_NEVER;
 
-    if (wanted->config.timeline_limit > s->server->settings->timeline_max) wanted->config.timeline_limit = s->server->settings->timeline_max;
+    if (wanted->config.timeline_limit > s->server->settings->timeline_max)
+        wanted->config.timeline_limit = s->server->settings->timeline_max;
     wanted->before = before;
     wanted->since = upto == MX_SLIDING_LIVE ? s->ask->since : upto;
     wanted->initial = upto == MX_SLIDING_NEVER || (before->membership != member->membership && is_inside(member->membership));
@@ -101,7 +102,8 @@ static int note_room(mx_sliding_t *s, mx_sliding_conn_t *next, mx_sliding_told_t
     if (wanted && wanted->told) note_told(s, next, told, wanted);
     else told->config = mx_sliding_conn_config(next, &APR_ARRAY_IDX(s->conn.configs, told->config, mx_sliding_config_t));
     if (wanted) set_upto(s, told, MX_SLIDING_ROOM, MX_SLIDING_LIVE);
-    else if (told->upto[MX_SLIDING_ROOM] == MX_SLIDING_LIVE && has_moved(s, entries, told)) set_upto(s, told, MX_SLIDING_ROOM, s->ask->since);
+    else if (told->upto[MX_SLIDING_ROOM] == MX_SLIDING_LIVE && has_moved(s, entries, told))
+        set_upto(s, told, MX_SLIDING_ROOM, s->ask->since);
     note_extension(s, told, MX_SLIDING_RECEIPTS, &s->ask->request->receipts, wanted);
     note_extension(s, told, MX_SLIDING_DATA, &s->ask->request->account_data, wanted);
     return 1;

@@ -86,7 +86,8 @@ static const mx_error_t *write_to_device(mx_json_writer_t *w, mx_sliding_t *s)
     if (req->to_device_since > 0) rv = mx_store_to_device_ack(s->server->store, device_nid, req->to_device_since, s->pool);
     if (rv == APR_SUCCESS)
         MX_SYNC_WITH_CONN(rv, &s->full,
-                          mx_store_to_device_read(&rows, &n, conn, device_nid, req->to_device_since, s->upto, req->to_device_limit + 1, s->pool));
+                          mx_store_to_device_read(&rows, &n, conn, device_nid, req->to_device_since, s->upto, req->to_device_limit + 1,
+                                                  s->pool));
     if (rv != APR_SUCCESS) return mx_server_store_error(rv, "read to-device messages", s->pool);
     if (n > req->to_device_limit) {
         n = req->to_device_limit;

@@ -95,7 +95,8 @@ static const mx_error_t *read_timelines(mx_sliding_t *s)
     int i;
 
     for (i = 0; i < s->full.nparts; i++)
-        done[i] = !s->full.parts[i].moved || !s->telling[i]->config.timeline_limit || s->full.parts[i].span.after >= s->full.parts[i].span.upto;
+        done[i] = !s->full.parts[i].moved || !s->telling[i]->config.timeline_limit
+                  || s->full.parts[i].span.after >= s->full.parts[i].span.upto;
     for (i = 0; rv == APR_SUCCESS && i < s->full.nparts; i++)
         if (!done[i]) rv = read_of_limit(s, s->telling[i]->config.timeline_limit, done);
     return rv == APR_SUCCESS ? NULL : mx_server_store_error(rv, "read timelines", s->pool);
@@ -150,7 +151,8 @@ static const mx_error_t *read_bumps(mx_sliding_t *s)
         asked[n] = wanted;
         rooms[n++] = wanted->entry->member.room_nid;
     }
-    if (rv == APR_SUCCESS && n) rv = mx_store_sliding_bumps(bumps, s->server->store, rooms, n, s->upto, types, BUMP_NTYPES, BUMP_SCAN, s->pool);
+    if (rv == APR_SUCCESS && n)
+        rv = mx_store_sliding_bumps(bumps, s->server->store, rooms, n, s->upto, types, BUMP_NTYPES, BUMP_SCAN, s->pool);
     for (i = 0; rv == APR_SUCCESS && i < n; i++) asked[i]->bump = bumps[i];
     return rv == APR_SUCCESS ? NULL : mx_server_store_error(rv, "read when rooms were active", s->pool);
 }

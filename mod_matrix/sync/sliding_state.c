@@ -250,7 +250,8 @@ static apr_status_t ask_lazy(state_t *st, mx_sliding_wanted_t *wanted)
     for (i = 0; i < part->n; i++) users[i] = part->rows[i].sender_nid;
     rv = member_skeys(skeys, st, users, part->n);
     for (i = 0; rv == APR_SUCCESS && i < 2 * part->n; i++) {
-        apr_int64_t skey = i < part->n ? skeys[i] : part->rows[i - part->n].type_nid == st->member_type ? part->rows[i - part->n].skey_nid : 0;
+        const mx_event_row_t *row = &part->rows[i % part->n];
+        apr_int64_t skey = i < part->n ? skeys[i] : row->type_nid == st->member_type ? row->skey_nid : 0;
 
         if (!skey || (before && has_nid(before->members, before->nmembers, skey))) continue;
         APR_ARRAY_PUSH(wanted->members, apr_int64_t) = skey;
@@ -425,7 +426,8 @@ static void tell_lazy(state_t *st, mx_sliding_wanted_t *wanted, const mx_state_l
     }
     for (i = 0; i < mine; i++) tell(wanted, seen, entry_of(st, part, APR_ARRAY_IDX(wanted->members, i, apr_int64_t)));
     for (i = 0; before && i < before->nmembers; i++)
-        if (!apr_hash_get(gone, &before->members[i], sizeof(apr_int64_t))) APR_ARRAY_PUSH(wanted->members, apr_int64_t) = before->members[i];
+        if (!apr_hash_get(gone, &before->members[i], sizeof(apr_int64_t)))
+            APR_ARRAY_PUSH(wanted->members, apr_int64_t) = before->members[i];
 }
 
 static void settle_members(apr_array_header_t *members)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* MSC4186: the request of simplified sliding sync, in its unstable form. */
-#include "client/sliding_request.h"
+#include "api/sliding_request.h"
 
 #define TO_DEVICE_MAX 100            /* MSC3885 leaves it open */
 
@@ -150,7 +150,8 @@ static const mx_error_t *read_lists(mx_sliding_request_t *out, mx_req_t *req)
     while (!err && lists && mx_json_next(lists, &it, &name, &value)) {
         mx_sliding_list_t *list = &out->lists[out->nlists++];
 
-        if (strlen(name) > MX_SLIDING_LIST_NAME_MAX_BYTES) return mx_error_make(req->pool, MX_E_INVALID_PARAM, "A list's name is too long.");
+        if (strlen(name) > MX_SLIDING_LIST_NAME_MAX_BYTES)
+            return mx_error_make(req->pool, MX_E_INVALID_PARAM, "A list's name is too long.");
         list->name = apr_pstrdup(req->keep, name);
         err = read_config(&list->config, req, value);
         if (!err) err = read_ranges(list, req, value);
@@ -238,7 +239,7 @@ static const mx_error_t *read_extensions(mx_sliding_request_t *out, mx_req_t *re
     return err;
 }
 
-const mx_error_t *mx_client_sliding_request_read(mx_sliding_request_t *out, mx_req_t *req)
+const mx_error_t *mx_api_sliding_request_read(mx_sliding_request_t *out, mx_req_t *req)
 {
     const char *conn_id = NULL;
     const mx_error_t *err = mx_param_body_str(&conn_id, req, req->body, "conn_id", "");
@@ -263,7 +264,7 @@ static const mx_error_t *check_presence(mx_req_t *req)
     return mx_error_make(req->pool, MX_E_INVALID_PARAM, "set_presence is offline, online or unavailable.");
 }
 
-const mx_error_t *mx_client_sliding_request_place(mx_sliding_ask_t *ask, apr_int64_t *ptimeout_ms, mx_req_t *req)
+const mx_error_t *mx_api_sliding_request_place(mx_sliding_ask_t *ask, apr_int64_t *ptimeout_ms, mx_req_t *req)
 {
     const char *pos = mx_param_query(req, "pos");
     const mx_error_t *err = check_presence(req);

@@ -77,6 +77,8 @@ static inline int mx_sync_part_has_state(const mx_sync_part_t *part)
 const mx_error_t *mx_sync_part_refresh(mx_sync_full_t *full, const mx_sync_part_t *part);
 const mx_error_t *mx_sync_rooms_find(mx_sync_full_t *full);
 const mx_error_t *mx_sync_rooms_timelines(mx_sync_full_t *full);
+/** Takes out of the parts' timelines what the reader may not see; afterwards `was_joined` and the snapshots at the end are known. */
+const mx_error_t *mx_sync_rooms_hide(mx_sync_full_t *full);
 /* room_fork.c */
 /** Each event of the timeline stands on the state that the one before it left, and the last one left the room's. */
 int mx_sync_part_is_linked(const mx_sync_part_t *part);

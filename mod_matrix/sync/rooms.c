@@ -321,24 +321,32 @@ static const mx_error_t *hide(mx_sync_full_t *full, mx_sync_part_t *part)
     return NULL;
 }
 
+const mx_error_t *mx_sync_rooms_hide(mx_sync_full_t *full)
+{
+    const mx_error_t *err = find_departures(full);
+    int i, n = 0;
+
+    for (i = 0; i < full->nparts; i++) n += full->parts[i].n;
+    if (!err) err = mx_sync_room_state_snaps(full);
+    if (!err) err = find_open(full, n);
+    for (i = 0; !err && i < full->nparts; i++)
+        if (needs_look(&full->parts[i]) && !full->parts[i].open) err = hide(full, &full->parts[i]);
+    return err;
+}
+
 const mx_error_t *mx_sync_rooms_timelines(mx_sync_full_t *full)
 {
-    int limit = mx_sync_timeline_limit(full->server, full->filter), i, at = 0, n = 0;
+    int limit = mx_sync_timeline_limit(full->server, full->filter), i, at = 0;
     int asked = (limit + 1) * (full->filter->timeline.contains_url >= 0 ? URL_SCAN_FACTOR : 1);
     mx_sync_timeline_t *timelines = NULL;
     apr_status_t rv = read_timelines(&timelines, full, asked);
-    const mx_error_t *err = rv == APR_SUCCESS ? find_departures(full) : mx_server_store_error(rv, "read timelines", full->pool);
+    const mx_error_t *err = rv == APR_SUCCESS ? NULL : mx_server_store_error(rv, "read timelines", full->pool);
 
     for (i = 0; !err && i < full->nparts; i++) {
         mx_sync_part_t *part = &full->parts[i];
 
         if (wants_timeline(full, part)) err = take_timeline(full, part, &timelines[at++], asked, limit);
         else part->gappy = part->moved;
-        n += part->n;
     }
-    if (!err) err = mx_sync_room_state_snaps(full);
-    if (!err) err = find_open(full, n);
-    for (i = 0; !err && i < full->nparts; i++)
-        if (needs_look(&full->parts[i]) && !full->parts[i].open) err = hide(full, &full->parts[i]);
-    return err;
+    return err ? err : mx_sync_rooms_hide(full);
 }

@@ -2,6 +2,7 @@
 /* The stream of a homeserver in this child: its start and end, pokes, and which way an answer takes. */
 #include "sync/devices.h"
 #include "store/stream.h"
+#include "sync/sliding_private.h"
 #include "sync/tally.h"
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -56,6 +57,8 @@ apr_status_t mx_sync_init(mx_server_t *server)
     state->filter_ids = mx_sync_filter_id_cache_create(mx_settings_cache_bytes(settings, MX_CACHE_FILTER_IDS), server->pool);
     state->push_settings = mx_sync_push_settings_cache_create(mx_settings_cache_bytes(settings, MX_CACHE_PUSH_SETTINGS), server->pool);
     state->tallies = mx_sync_tally_cache_create(mx_settings_cache_bytes(settings, MX_CACHE_UNREAD), server->pool);
+    state->sliding_conns = mx_sliding_conn_cache_create(mx_settings_cache_bytes(settings, MX_CACHE_SLIDING_CONNS), server->pool);
+    state->sliding_rooms = mx_sliding_list_cache_create(mx_settings_cache_bytes(settings, MX_CACHE_SLIDING_ROOMS), server->pool);
     state->predefined_rules = mx_user_push_settings_predefined(server->pool);
     server->sync = state;
     mx_server_on_stream_moved(server, stream_moved);

@@ -35,7 +35,8 @@ apr_status_t mx_store_presence_touch(mx_presence_moved_t *out, mx_conn_t *conn, 
 /** Those whose time has come, at most `limit`. */
 apr_status_t mx_store_presence_sweep(mx_presence_moved_t *out, mx_conn_t *conn, int limit, const mx_presence_clock_t *clock,
                                      apr_pool_t *pool);
-/** What the user says about himself; NULL: nothing. On the caller's transaction, with the touch that tells it. *pchanged: it was another. */
+/** What the user says about himself; NULL: nothing. On the caller's transaction, with the touch that tells it. *pchanged: it was
+    another. */
 apr_status_t mx_store_presence_status(int *pchanged, mx_conn_t *conn, apr_int64_t user_nid, const char *status_msg, apr_pool_t *pool);
 
 /** Presence of a user. Text points into the result. */

@@ -223,6 +223,7 @@ const mx_error_t *mx_sync_full_answer(mx_sync_answer_t *out, mx_server_t *server
         return NULL;
     }
     if (!err) err = mx_sync_push_settings_read(&full.settings, server, ask->who, full.upto, pool);
+    if (!err) err = mx_sync_invites_hide(&full);
     if (!err) err = mx_sync_rooms_timelines(&full);
     if (!err) err = mx_sync_room_fork_settle(&full);
     if (!err) err = add_summaries(&full);

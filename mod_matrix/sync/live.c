@@ -198,7 +198,8 @@ static void pick_unread(live_t *live)
     const mx_who_t *who = live->ask->who;
     live_room_t *room;
 
-    if (live->rooms || live->presence) live->settings = mx_sync_push_settings_known_locked(&live->settings_ref, live->state, who, live->pool);
+    if (live->rooms || live->presence)
+        live->settings = mx_sync_push_settings_known_locked(&live->settings_ref, live->state, who, live->pool);
     for (room = live->rooms; live->settings && room; room = room->next)
         mx_sync_tally_pick_locked(&room->pick, live->state, who->user_nid, room->nid, live->pool);
 }

@@ -260,7 +260,8 @@ static apr_status_t mind_presence(notifier_t *me, mx_conn_t *conn, apr_time_t no
     apr_thread_mutex_lock(state->lock);
     mx_sync_waiter_release_locked(state, now);
     apr_thread_mutex_unlock(state->lock);
-    if (now < me->presence_next && !(mx_sync_presence_is_urgent(state) && now - me->presence_done >= PRESENCE_INTERVAL_US)) return APR_SUCCESS;
+    if (now < me->presence_next && !(mx_sync_presence_is_urgent(state) && now - me->presence_done >= PRESENCE_INTERVAL_US))
+        return APR_SUCCESS;
     me->presence_done = now;
     return mx_sync_presence_tick(&me->presence_next, state, conn, me->turn);
 }

@@ -30,8 +30,8 @@ typedef struct mx_sync_entry_t {
     apr_int64_t room_nid;        /* 0: global account data */
     apr_int64_t user_nid;        /* event: sender; account data: owner; receipt: reader */
     const char *room_id, *type, *user_id;
-    mx_slice_t body;             /* event: client form without `unsigned` and the last brace; receipt: {"ts":…}; presence: as sync/presence.h
-                                    begins it; else a whole event */
+    mx_slice_t body;             /* event: client form without `unsigned` and the last brace; receipt: {"ts":…}; presence:
+                                    as sync/presence.h begins it; else a whole event */
     unsigned is_state : 1, has_url : 1;
     unsigned silent : 1;         /* no client is shown the event itself */
     unsigned moves_summary : 1;  /* a membership, not only a profile, or the room's name changed: counts and heroes may differ */

@@ -105,7 +105,8 @@ void mx_sync_presence_active(mx_server_t *server, const mx_who_t *who);
 const mx_error_t *mx_sync_presence_set(mx_server_t *server, const mx_who_t *who, mx_presence_e presence, const char *status_msg,
                                        apr_pool_t *pool);
 /** Writes {"presence":…} of a user who shares a room with the caller, or is it: M_FORBIDDEN; M_NOT_FOUND if there is no such user. */
-const mx_error_t *mx_sync_presence_get(mx_json_writer_t *w, mx_server_t *server, const mx_who_t *who, const char *user_id, apr_pool_t *pool);
+const mx_error_t *mx_sync_presence_get(mx_json_writer_t *w, mx_server_t *server, const mx_who_t *who, const char *user_id,
+                                       apr_pool_t *pool);
 
 /* ---- account data, tags, receipts, typing ---- */
 

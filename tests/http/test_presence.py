@@ -308,4 +308,4 @@ def test_presence_040_it_can_be_switched_off(make_server):
     bob.sync()
     assert status(alice, bob) == {"presence": "offline"} == status(bob, bob)
     assert "presence" not in alice.sync(since, 300) and "presence" not in alice.sync()
-    assert server.sql("select count(*) from presence").strip() == "0"
+    assert server.sql("select count(*) from presence") == [["0"]]

@@ -15,6 +15,7 @@ const mx_error_t *mx_client_get_one_room_event(mx_reply_t *reply, mx_req_t *req)
 
     if (!err) err = mx_param_event_id(&event_id, req, "eventId");
     if (!err) err = mx_room_reader_open_at(&reader, &row, req->server, req->who, room_id, event_id, req->pool);
+    if (!err) err = mx_room_reader_check_ignored(reader, row, req->pool);
     if (!err) err = mx_room_view_write_all(w, req->server, req->who, row, 1, MX_FORMAT_CLIENT, req->now, req->pool);
     if (!err) mx_reply_writer(reply, w);
     return err;

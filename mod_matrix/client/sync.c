@@ -77,18 +77,21 @@ static void wait_for_news(mx_reply_t *reply, mx_req_t *req, const mx_sync_ask_t 
     reply->wait = &poll->wait;
 }
 
-static const mx_error_t *check_presence(mx_req_t *req)
+static const mx_error_t *read_presence(mx_presence_e *ppresence, mx_req_t *req)
 {
     const char *presence = mx_param_query(req, "set_presence");
 
-    if (!presence || !strcmp(presence, "offline") || !strcmp(presence, "online") || !strcmp(presence, "unavailable")) return NULL;
+    *ppresence = MX_PRESENCE_ONLINE;
+    if (!presence || !strcmp(presence, "online")) return NULL;
+    *ppresence = !strcmp(presence, "unavailable") ? MX_PRESENCE_UNAVAILABLE : MX_PRESENCE_OFFLINE;
+    if (*ppresence == MX_PRESENCE_UNAVAILABLE || !strcmp(presence, "offline")) return NULL;
     return mx_error_make(req->pool, MX_E_INVALID_PARAM, "set_presence is offline, online or unavailable.");
 }
 
-static const mx_error_t *read_ask(mx_sync_ask_t *ask, apr_int64_t *ptimeout_ms, mx_req_t *req)
+static const mx_error_t *read_ask(mx_sync_ask_t *ask, apr_int64_t *ptimeout_ms, mx_presence_e *ppresence, mx_req_t *req)
 {
     const char *since = mx_param_query(req, "since");
-    const mx_error_t *err = check_presence(req);
+    const mx_error_t *err = read_presence(ppresence, req);
 
     *ask = (mx_sync_ask_t){ .who = req->who, .since = MX_SYNC_INITIAL };
     if (!err) err = mx_param_query_int(ptimeout_ms, req, "timeout", 0, 0, APR_INT64_MAX);
@@ -108,8 +111,10 @@ const mx_error_t *mx_client_sync(mx_reply_t *reply, mx_req_t *req)
     mx_sync_answer_t answer = { 0 };
     mx_sync_ask_t ask;
     apr_int64_t timeout_ms = 0;
-    const mx_error_t *err = read_ask(&ask, &timeout_ms, req);
+    mx_presence_e presence;
+    const mx_error_t *err = read_ask(&ask, &timeout_ms, &presence, req);
 
+    if (!err) mx_sync_presence_seen(req->server, req->who, presence, req->pool);
     if (!err) err = mx_sync_answer(&answer, req->server, &ask, req->pool);
     if (err) return err;
     if (ask.patient && answer.empty) wait_for_news(reply, req, &ask, answer.position, timeout_ms);

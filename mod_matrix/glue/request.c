@@ -4,6 +4,7 @@
 
 #include "glue/database.h"
 #include "glue/park.h"
+#include "sync/sync.h"
 
 #include <apr_buckets.h>
 
@@ -271,6 +272,8 @@ static int serve(request_rec *r, mx_claim_t *claim, mx_turn_t *turn)
     err = prepare(&req, &match, r, claim);
     if (!err)
         err = match.route->handler(&reply, &req);
+    if (!err && req.who && match.route->rate == MX_RATE_SEND)
+        mx_sync_presence_active(req.server, req.who);
     if (!err && reply.wait)
         return mx_park(r, claim->home, reply.wait, turn);
     rc = err ? mx_reply_error(r, err, turn->pool) : mx_reply_send(r, &reply, turn->pool);

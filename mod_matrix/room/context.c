@@ -80,6 +80,8 @@ const mx_error_t *mx_room_context_read(mx_room_context_t *out, const mx_room_rea
     const mx_error_t *err = mx_room_reader_event(&context.event, reader, event_id, pool);
 
     if (!err)
+        err = mx_room_reader_check_ignored(reader, context.event, pool);
+    if (!err)
         err = read_side(&context.before, reader, MX_DIR_BACKWARD, context.event->ord - 1, limit / 2, filter, pool);
     if (!err)
         err = read_side(&context.after, reader, MX_DIR_FORWARD, context.event->ord, limit - limit / 2, filter, pool);

@@ -210,14 +210,14 @@ static const mx_error_t *check_invite(mx_room_wish_t *wish, mx_server_t *server,
             ;
         if (k < wish->ninvitees || strcmp(user_id, creator) == 0)
             continue;
-        err = mx_room_member_invitable(server, user_id, MX_E_INVALID_PARAM, pool);
+        err = mx_room_member_invitable(server, user_id, creator, MX_E_INVALID_PARAM, pool);
         wish->invitees[wish->ninvitees++] = user_id;
     }
     return err;
 }
 
 /** Invitations among initial_state are held to the same. */
-static const mx_error_t *check_state_invites(const mx_json_t *list, mx_server_t *server, apr_pool_t *pool)
+static const mx_error_t *check_state_invites(const mx_json_t *list, mx_server_t *server, const char *creator, apr_pool_t *pool)
 {
     const mx_error_t *err = NULL;
     apr_size_t i;
@@ -228,7 +228,7 @@ static const mx_error_t *check_state_invites(const mx_json_t *list, mx_server_t 
         const char *user_id = mx_json_get_str(item, "state_key");
         if (mx_str_eq(mx_json_get_str(item, "type"), "m.room.member") && mx_str_eq(membership, "invite")
             && mx_ident_is_user_id(user_id))
-            err = mx_room_member_invitable(server, user_id, MX_E_INVALID_PARAM, pool);
+            err = mx_room_member_invitable(server, user_id, creator, MX_E_INVALID_PARAM, pool);
     }
     return err;
 }
@@ -258,7 +258,7 @@ static const mx_error_t *read_wish(mx_room_wish_t *wish, mx_server_t *server, co
     if (!err) err = check_initial_state(wish->initial_state, pool);
     if (!err && (mx_json_has_uncanonical_number(body)))
         err = mx_error_make(pool, MX_E_BAD_JSON, "Numbers in events must be whole and within 53 bits.");
-    if (!err) err = check_state_invites(wish->initial_state, server, pool);
+    if (!err) err = check_state_invites(wish->initial_state, server, who->user_id, pool);
     if (!err) err = check_invite(wish, server, who->user_id, pool);
     return err;
 }

@@ -106,7 +106,7 @@ static const mx_error_t *prepare_invite(change_t *c)
         return mx_error_make(c->pool, MX_E_FORBIDDEN, "%s is already in the room.", c->ask->target);
     err = check_power(c, MX_POWER_INVITE);
     if (!err)
-        err = mx_room_member_invitable(c->server, c->ask->target, MX_E_NOT_FOUND, c->pool);
+        err = mx_room_member_invitable(c->server, c->ask->target, c->ask->actor, MX_E_NOT_FOUND, c->pool);
     if (err || c->target == MX_MEMBERSHIP_INVITE)
         return err;
     err = set_content(c, MX_MEMBERSHIP_INVITE, c->ask->target);

@@ -18,10 +18,10 @@ const mx_error_t *mx_room_member_content(mx_json_t **pcontent, mx_server_t *serv
 /* ---- what the auth rules do not know (room/member_check.c) ---- */
 
 /**
- * NULL if the user can be invited by this server: M_FORBIDDEN for one of another server, `unknown` for a local one that is
- * not there, M_INVITE_BLOCKED for one who wants none.
+ * NULL if the user can be invited by inviter_id of this server: M_FORBIDDEN for one of another server, `unknown` for a local one that is
+ * not there, M_INVITE_BLOCKED for one who wants none of his.
  */
-const mx_error_t *mx_room_member_invitable(mx_server_t *server, const char *user_id, mx_errcode_e unknown,
+const mx_error_t *mx_room_member_invitable(mx_server_t *server, const char *user_id, const char *inviter_id, mx_errcode_e unknown,
                                            apr_pool_t *pool);
 /** M_GUEST_ACCESS_FORBIDDEN unless guests may join the room. CS-API: guest access. */
 const mx_error_t *mx_room_member_check_guest(mx_server_t *server, mx_room_t *room, apr_pool_t *pool);

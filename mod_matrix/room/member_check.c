@@ -3,32 +3,29 @@
 #include "room/member.h"
 
 #include "core/ident.h"
-#include "store/account_data.h"
 #include "store/member_list.h"
+#include "user/invite_permission.h"
 #include "user/user.h"
 
-/** CS-API: invite permission: a missing, invalid or unsupported value blocks nothing. */
-static const mx_error_t *check_blocked(mx_server_t *server, const char *user_id, apr_pool_t *pool)
+/** CS-API: invite permission. What an invitation that is ignored becomes is /sync's to say. */
+static const mx_error_t *check_blocked(mx_server_t *server, const char *user_id, const char *inviter_id, apr_pool_t *pool)
 {
-    mx_json_limits_t limits = {MX_JSON_DEPTH_DEFAULT};
-    mx_slice_t content = MX_SLICE_NONE;
-    mx_json_t *config = NULL;
-    apr_int64_t user_nid, stream;
+    mx_user_invites_t invites = { .block_all = 0 };
+    apr_int64_t user_nid;
+    const mx_error_t *err;
     apr_status_t rv = mx_server_user_nid_find(&user_nid, server, user_id, pool);
 
-    if (rv == APR_SUCCESS)
-        rv = mx_store_account_data_get(&content, &stream, server->store, user_nid, 0, "m.invite_permission_config", pool);
     if (rv == MX_STORE_NONE)
         return NULL;
     if (rv != APR_SUCCESS)
         return mx_server_store_error(rv, "reading whether a user takes invitations", pool);
-    mx_json_parse(&config, NULL, content.p, content.len, &limits, pool);
-    if (mx_str_eq(mx_json_get_str(config, "default_action"), "block"))
-        return mx_error_make(pool, MX_E_INVITE_BLOCKED, "%s takes no invitations.", user_id);
-    return NULL;
+    err = mx_user_invites_read(&invites, server, user_nid, pool);
+    if (!err && mx_user_invites_rule(&invites, inviter_id, pool) == MX_INVITE_BLOCK)
+        err = mx_error_make(pool, MX_E_INVITE_BLOCKED, "%s takes no invitations from you.", user_id);
+    return err;
 }
 
-const mx_error_t *mx_room_member_invitable(mx_server_t *server, const char *user_id, mx_errcode_e unknown,
+const mx_error_t *mx_room_member_invitable(mx_server_t *server, const char *user_id, const char *inviter_id, mx_errcode_e unknown,
                                            apr_pool_t *pool)
 {
     int exists = 0;
@@ -40,7 +37,7 @@ const mx_error_t *mx_room_member_invitable(mx_server_t *server, const char *user
     err = mx_user_exists(&exists, server, user_id, pool);
     if (!err && !exists)
         err = mx_error_make(pool, unknown, "There is no user %s.", user_id);
-    return err ? err : check_blocked(server, user_id, pool);
+    return err ? err : check_blocked(server, user_id, inviter_id, pool);
 }
 
 const mx_error_t *mx_room_member_check_guest(mx_server_t *server, mx_room_t *room, apr_pool_t *pool)
@@ -69,7 +66,7 @@ const mx_error_t *mx_room_member_check_state(mx_server_t *server, const mx_who_t
         return err;
     if (wanted == MX_MEMBERSHIP_JOIN)
         return mx_room_member_check_guest(server, room, pool);
-    return mx_ident_is_user_id(target) ? mx_room_member_invitable(server, target, MX_E_NOT_FOUND, pool) : NULL;
+    return mx_ident_is_user_id(target) ? mx_room_member_invitable(server, target, who->user_id, MX_E_NOT_FOUND, pool) : NULL;
 }
 
 void mx_room_member_expel_guests(mx_server_t *server, const char *room_id, apr_pool_t *pool)

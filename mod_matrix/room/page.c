@@ -4,6 +4,7 @@
 
 #include "store/page.h"
 #include "sync/sync.h"
+#include "user/push_settings.h"
 
 #include <apr_hash.h>
 
@@ -116,6 +117,8 @@ typedef struct reading_t {
     mx_store_page_ask_t range;       /* what is left to read */
     mx_room_page_t page;
     int scanned, open;
+    apr_int64_t *ignored;            /* users whose events are not given, state aside */
+    int nignored;
     apr_pool_t *pool;
 } reading_t;
 
@@ -145,7 +148,7 @@ static const mx_error_t *take(int *pfull, reading_t *r, const mx_store_page_t *b
             return NULL;
         }
         advance(r, batch->rows[i].ord);
-        if (!visible[i])
+        if (!visible[i] || mx_room_reader_ignores(&batch->rows[i], r->ignored, r->nignored))
             continue;
         err = mx_room_page_allows(&yes, r->server, r->ask->filter, reader->room->room_id, &batch->rows[i], r->pool);
         if (!err && yes)
@@ -222,6 +225,9 @@ const mx_error_t *mx_room_page_read(mx_room_page_t *out, mx_server_t *server, co
     const mx_error_t *err = NULL;
     int done = 0;
 
+    /* children of an event are asked for with whom the reader ignores */
+    if (ask->reader->who && !ask->relation)
+        err = mx_user_push_settings_ignored(&r.ignored, &r.nignored, server, ask->reader->who, pool);
     set_range(&r);
     r.page.end = ask->from;
     r.page.rows = apr_pcalloc(pool, (ask->limit + 1) * sizeof(*r.page.rows));

@@ -2,9 +2,13 @@
 /* The gate before every read of a room. */
 #include "room/reader.h"
 
+#include "base/nid_map.h"
 #include "room/facts.h"
 #include "store/member_list.h"
 #include "store/state.h"
+#include "user/push_settings.h"
+
+#include <stdlib.h>
 
 /** Member events looked at, newest first, for the last join of one who is not joined (an invitation declined again and
  * again). */
@@ -163,6 +167,21 @@ const mx_error_t *mx_room_reader_event(mx_event_row_t **prow, const mx_room_read
     if (!err)
         *prow = row;
     return err;
+}
+
+int mx_room_reader_ignores(const mx_event_row_t *row, const apr_int64_t *ignored, int nignored)
+{
+    return nignored && !(row->flags & MX_EVENT_FLAG_STATE)
+           && bsearch(&row->sender_nid, ignored, (apr_size_t)nignored, sizeof(row->sender_nid), mx_nid_cmp) != NULL;
+}
+
+const mx_error_t *mx_room_reader_check_ignored(const mx_room_reader_t *reader, const mx_event_row_t *row, apr_pool_t *pool)
+{
+    apr_int64_t *ignored = NULL;
+    int n = 0;
+    const mx_error_t *err = reader->who ? mx_user_push_settings_ignored(&ignored, &n, reader->server, reader->who, pool) : NULL;
+
+    return !err && mx_room_reader_ignores(row, ignored, n) ? no_such_event(pool) : err;
 }
 
 const mx_error_t *mx_room_reader_open_at(mx_room_reader_t **preader, mx_event_row_t **prow, mx_server_t *server, const mx_who_t *who,

@@ -27,6 +27,11 @@ const mx_error_t *mx_room_reader_open(mx_room_reader_t **preader, mx_server_t *s
 const mx_error_t *mx_room_reader_event(mx_event_row_t **prow, const mx_room_reader_t *reader, const char *event_id,
                                        apr_pool_t *pool);
 
+/** 1 for an event of one of these users (nids, ascending) that is not state. CS-API: ignoring users. Pure. */
+int mx_room_reader_ignores(const mx_event_row_t *row, const apr_int64_t *ignored, int nignored);
+/** M_NOT_FOUND for an event that the reader ignores in that way. */
+const mx_error_t *mx_room_reader_check_ignored(const mx_room_reader_t *reader, const mx_event_row_t *row, apr_pool_t *pool);
+
 /** Both, for endpoints that know one answer for what cannot be had: M_NOT_FOUND, be it the room or the event. */
 const mx_error_t *mx_room_reader_open_at(mx_room_reader_t **preader, mx_event_row_t **prow, mx_server_t *server, const mx_who_t *who,
                                          const char *room_id, const char *event_id, apr_pool_t *pool);

@@ -20,7 +20,10 @@ MX_STMT(sync_quiet, "lllil",
         " and not exists (select from key_stock k where k.device_nid = $5::int8 and k.stream > $2::int8)"
         " and not exists (select from device_change c where c.stream > $2::int8 and c.viewer_nid in (0, $1::int8)"
         "   and (c.user_nid = $1::int8 or c.viewer_nid <> 0 or exists (select from member me join member o on o.room_nid = me.room_nid"
-        "     and o.user_nid = c.user_nid and o.membership = 2 where me.local and me.user_nid = $1::int8 and me.membership = 2)))");
+        "     and o.user_nid = c.user_nid and o.membership = 2 where me.local and me.user_nid = $1::int8 and me.membership = 2)))"
+        " and not exists (select from presence p where p.stream > $2::int8 and p.stream <= $3::int8"
+        "   and (p.user_nid = $1::int8 or exists (select from member me join member o on o.room_nid = me.room_nid"
+        "     and o.user_nid = p.user_nid and o.membership = 2 where me.local and me.user_nid = $1::int8 and me.membership = 2)))");
 MX_STMT(sync_timelines, "LLLioSoSoSoSL",
         "select t.*, q.i - 1, g.gap from unnest($1::int8[], $2::int8[], $3::int8[]) with ordinality as q(room_nid, after, upto, i)"
         " cross join lateral (select max(ord) as gap from gap where room_nid = q.room_nid and ord > q.after and ord <= q.upto) g"

@@ -152,14 +152,15 @@ static void share_data(mx_sync_full_t *full, mx_sync_data_row_t *rows, int n)
     full->global = rows;
 }
 
-static int asked_rooms(mx_sync_since_t *rooms, const mx_sync_full_t *full)
+/* The rooms of a section, after `n` that are there already. */
+static int asked_rooms(mx_sync_since_t *rooms, int n, const mx_sync_full_t *full, mx_sync_section_e section)
 {
-    int i, n = 0;
+    int i;
 
     for (i = 0; i < full->nparts; i++) {
         const mx_sync_part_t *part = &full->parts[i];
 
-        if (part->section != MX_SECTION_JOIN) continue;
+        if (part->section != section) continue;
         rooms[n++] = (mx_sync_since_t){ part->member->room_nid, part->fresh ? -1 : full->ask->since };
     }
     return n;
@@ -168,7 +169,7 @@ static int asked_rooms(mx_sync_since_t *rooms, const mx_sync_full_t *full)
 static apr_status_t read_small(mx_sync_full_t *full, mx_conn_t *conn)
 {
     mx_sync_since_t *rooms = apr_palloc(full->pool, sizeof(*rooms) * (apr_size_t)(full->nparts + 1));
-    int n = asked_rooms(rooms, full), nreceipts = 0, ntyping = 0, ndata = 0;
+    int n = asked_rooms(rooms, 0, full, MX_SECTION_JOIN), nreceipts = 0, ntyping = 0, ndata = 0;
     apr_int64_t user_nid = full->ask->who->user_nid;
     mx_sync_receipt_row_t *receipts = NULL;
     mx_sync_typing_row_t *typing = NULL;
@@ -178,6 +179,8 @@ static apr_status_t read_small(mx_sync_full_t *full, mx_conn_t *conn)
     if (n) rv = mx_store_sync_room_receipts(&receipts, &nreceipts, conn, rooms, n, full->upto, user_nid, full->pool);
     if (n && rv == APR_SUCCESS)
         rv = mx_store_sync_room_typing(&typing, &ntyping, conn, rooms, n, full->upto, apr_time_as_msec(full->now), full->pool);
+    /* CS-API: Left Room: account_data */
+    n = asked_rooms(rooms, n, full, MX_SECTION_LEAVE);
     if (rv == APR_SUCCESS)
         rv = mx_store_sync_user_data(&data, &ndata, conn, user_nid, full->ask->since, rooms, n, full->upto, full->pool);
     if (rv != APR_SUCCESS) return rv;
@@ -223,6 +226,7 @@ const mx_error_t *mx_sync_full_answer(mx_sync_answer_t *out, mx_server_t *server
         return NULL;
     }
     if (!err) err = mx_sync_push_settings_read(&full.settings, server, ask->who, full.upto, pool);
+    if (!err) err = mx_sync_invites_hide(&full);
     if (!err) err = mx_sync_rooms_timelines(&full);
     if (!err) err = mx_sync_room_fork_settle(&full);
     if (!err) err = add_summaries(&full);

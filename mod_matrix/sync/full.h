@@ -91,6 +91,9 @@ const mx_error_t *mx_sync_room_state_load(mx_sync_full_t *full);
 /* room_lazy.c */
 /** Members that lazy loading adds: afterwards the parts' `state` holds them, and `members` (of apr_int64_t) as well. */
 const mx_error_t *mx_sync_room_lazy_add(apr_array_header_t *members, mx_sync_full_t *full);
+/* invites.c */
+/** Takes invitations out that the reader is not to see: of ignored users, or refused. `settings` must be there. */
+const mx_error_t *mx_sync_invites_hide(mx_sync_full_t *full);
 /* room_write.c */
 const mx_error_t *mx_sync_room_write_all(mx_sync_answer_t *out, mx_sync_full_t *full);
 

@@ -19,7 +19,9 @@ typedef struct mx_sync_user_t {
     apr_int64_t unsure_until;            /* rooms may be wrong before this position: it was loaded from a later snapshot */
     apr_time_t idle_since;               /* when the last waiter left; 0: has one */
     struct mx_sync_user_t *pending;      /* next in the list of those whose rooms are to be loaded */
-    unsigned loaded : 1, queued : 1;
+    apr_time_t presence_told;            /* when presence last woke one of its waiters */
+    struct mx_sync_user_t *held_next;    /* of those from whom presence is kept back */
+    unsigned loaded : 1, queued : 1, held : 1;
 } mx_sync_user_t;
 
 typedef struct mx_sync_room_t {
@@ -38,7 +40,7 @@ mx_sync_user_t *mx_sync_interest_user(const mx_sync_interest_t *in, apr_int64_t 
 mx_sync_user_t *mx_sync_interest_add(mx_sync_interest_t *in, apr_int64_t user_nid);
 /** The user's rooms are unknown from now on. */
 void mx_sync_interest_unlearn(mx_sync_interest_t *in, mx_sync_user_t *user);
-/** Forgets a user; it must have no waiter and not be queued. */
+/** Forgets a user; it must have no waiter, not be queued and not held. */
 void mx_sync_interest_remove(mx_sync_interest_t *in, mx_sync_user_t *user);
 /** Users of ours in the room; NULL if there are none. */
 const mx_sync_room_t *mx_sync_interest_room(const mx_sync_interest_t *in, apr_int64_t room_nid);

@@ -5,6 +5,7 @@
  * answer comes from the database (sync/full.c). Both say the same.
  */
 #include "sync/devices.h"
+#include "sync/presence.h"
 #include "sync/tally.h"
 #include "user/push_rules.h"
 #include <apr_hash.h>
@@ -35,6 +36,7 @@ typedef struct live_t {
     live_room_t *rooms, **last;
     apr_array_header_t *global;      /* account data */
     apr_array_header_t *lists;       /* changed device lists */
+    apr_array_header_t *presence;
     int has_messages, stock_moved;   /* for the device: messages to be read, news of its keys */
     mx_slice_t stock;                /* sync/devices.h */
     mx_to_device_row_t *messages;
@@ -64,6 +66,8 @@ int mx_sync_entry_passes(const mx_sync_entry_t *entry, const mx_filter_t *filter
         return mx_event_filter_allows(&filter->ephemeral, "m.receipt", NULL, entry->room_id, 0);
     case MX_ENTRY_TYPING:
         return mx_event_filter_allows(&filter->ephemeral, "m.typing", NULL, entry->room_id, 0);
+    case MX_ENTRY_PRESENCE:
+        return filter->presence.limit != 0 && mx_event_filter_allows(&filter->presence, "m.presence", entry->user_id, NULL, 0);
     case MX_ENTRY_TO_DEVICE:
     case MX_ENTRY_KEY_STOCK:
     case MX_ENTRY_DEVICE_LIST:
@@ -156,6 +160,10 @@ static int take(live_t *live, const mx_sync_entry_t *entry)
         take_for_device(live, entry);
         return 1;
     }
+    if (entry->kind == MX_ENTRY_PRESENCE) {
+        if (mx_sync_entry_lists(entry, live->user) && mx_sync_entry_passes(entry, live->ask->filter)) push(live, &live->presence, entry);
+        return 1;
+    }
     if (moves_reader(live, entry)) return 0;
     if (entry->kind == MX_ENTRY_ACCOUNT_DATA ? !own : !mx_nid_map_get(&live->user->rooms, entry->room_nid)) return 1;
     if (!mx_sync_entry_passes(entry, live->ask->filter)) return 1;
@@ -190,7 +198,8 @@ static void pick_unread(live_t *live)
     const mx_who_t *who = live->ask->who;
     live_room_t *room;
 
-    if (live->rooms) live->settings = mx_sync_push_settings_known_locked(&live->settings_ref, live->state, who, live->pool);
+    if (live->rooms || live->presence)
+        live->settings = mx_sync_push_settings_known_locked(&live->settings_ref, live->state, who, live->pool);
     for (room = live->rooms; live->settings && room; room = room->next)
         mx_sync_tally_pick_locked(&room->pick, live->state, who->user_nid, room->nid, live->pool);
 }
@@ -336,6 +345,27 @@ static void write_lists(mx_json_writer_t *w, const live_t *live)
     mx_jw_end_object(w);
 }
 
+/* The latest of each user, at most as many as the filter says. */
+static void write_presence(mx_json_writer_t *w, const live_t *live)
+{
+    apr_hash_t *seen = apr_hash_make(live->pool);
+    int limit = live->ask->filter->presence.limit;
+
+    if (!live->presence) return;
+    mx_jw_key_object(w, "presence");
+    mx_jw_key_array(w, "events");
+    for (int i = live->presence->nelts - 1; i >= 0; i--) {
+        const mx_sync_entry_t *entry = APR_ARRAY_IDX(live->presence, i, const mx_sync_entry_t *);
+
+        if (apr_hash_get(seen, &entry->user_nid, sizeof(entry->user_nid)) || (limit >= 0 && (int)apr_hash_count(seen) >= limit)) continue;
+        apr_hash_set(seen, &entry->user_nid, sizeof(entry->user_nid), "");
+        mx_jw_raw(w, entry->body.p, entry->body.len);
+        mx_sync_presence_end(w->buf, entry->ts, live->now_ms);
+    }
+    mx_jw_end_array(w);
+    mx_jw_end_object(w);
+}
+
 static void write_answer(mx_sync_answer_t *out, const live_t *live)
 {
     mx_json_writer_t *w = mx_jw_create(live->pool);
@@ -348,6 +378,7 @@ static void write_answer(mx_sync_answer_t *out, const live_t *live)
     write_data(w, live, live->global);
     mx_jw_end_array(w);
     mx_jw_end_object(w);
+    write_presence(w, live);
     mx_jw_key_object(w, "rooms");
     mx_jw_key_object(w, "join");
     for (room = live->rooms; room; room = room->next) write_room(w, live, room);
@@ -363,8 +394,8 @@ static void write_answer(mx_sync_answer_t *out, const live_t *live)
     write_lists(w, live);
     mx_sync_write_stock(w, live->stock);
     mx_jw_end_object(w);
-    *out = (mx_sync_answer_t){ w->buf, live->upto, !live->rooms && !live->global && !live->nmessages && !live->lists &&
-    !live->stock_moved };
+    *out = (mx_sync_answer_t){ w->buf, live->upto, !live->rooms && !live->global && !live->nmessages && !live->lists && !live->presence
+                                                     && !live->stock_moved };
 }
 
 /* The ring says that there are some. *pdone 0: too many for one answer. */
@@ -383,6 +414,18 @@ static const mx_error_t *read_messages(int *pdone, live_t *live)
 
 /* ---- unread counts ---- */
 
+static void drop_ignored_presence(live_t *live)
+{
+    const mx_sync_entry_t **entries = live->presence ? (const mx_sync_entry_t **)live->presence->elts : NULL;
+    int i, kept = 0;
+
+    for (i = 0; entries && i < live->presence->nelts; i++)
+        if (!mx_user_push_settings_ignores(live->settings, entries[i]->user_nid)) entries[kept++] = entries[i];
+    if (!entries) return;
+    live->presence->nelts = kept;
+    if (!kept) live->presence = NULL;
+}
+
 /* CS-API: ignoring users: their events are left out, state aside. A room of which nothing is left is not told. */
 static void drop_ignored(live_t *live)
 {
@@ -390,6 +433,7 @@ static void drop_ignored(live_t *live)
     int i, kept;
 
     if (!live->settings->nignored) return;
+    drop_ignored_presence(live);
     while ((room = *at) != NULL) {
         const mx_sync_entry_t **events = room->events ? (const mx_sync_entry_t **)room->events->elts : NULL;
 
@@ -460,7 +504,7 @@ const mx_error_t *mx_sync_live_answer(mx_sync_answer_t *out, int *pdone, mx_serv
     *pdone = choose_locked(&live, upto_least);
     apr_thread_mutex_unlock(live.state->lock);
     if (*pdone && live.has_messages) err = read_messages(pdone, &live);
-    if (!err && *pdone && live.rooms) err = add_unread(&live);
+    if (!err && *pdone && (live.rooms || live.presence)) err = add_unread(&live);
     if (!err && *pdone) write_answer(out, &live);
     give_back(&live);
     return err;

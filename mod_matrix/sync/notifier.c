@@ -7,6 +7,7 @@
 #include "store/stream.h"
 #include "store/typing.h"
 #include "sync/devices.h"
+#include "sync/presence.h"
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@
 #define LAGGING_PATIENCE 16          /* after so many looks the interval grows by itself */
 #define NOTIFY_INTERVAL_US 5000      /* other hosts are told no more often */
 #define TYPING_INTERVAL_US 1000000   /* typists whose time is over are looked for no more often */
+#define PRESENCE_INTERVAL_US 1000000 /* what others should soon know of presence is written no more often */
 #define IDLE_END_US 60000000         /* without waiters for so long, the thread ends */
 #define USER_IDLE_US 300000000       /* so long a user's rooms are kept true without a waiter */
 #define USER_SWEEP_US 30000000
@@ -30,6 +32,7 @@ typedef struct notifier_t {
     apr_pool_t *conn_pool;           /* of the connection */
     apr_pool_t *turn;                /* cleared after each turn */
     apr_time_t looked, notified, typing_swept, users_swept, last_needed;
+    apr_time_t presence_done, presence_next;   /* when it was looked after, and will be again */
     apr_int64_t told;                /* position that other hosts know of */
     apr_int64_t typing_until;        /* ms: when the first known typist stops; 0: nobody types */
     int lagging;                     /* looks in a row that found the watermark behind the sequence */
@@ -227,7 +230,7 @@ static void sweep_users(notifier_t *me, apr_time_t now)
     while (n < LOAD_AT_ONCE && (slot = mx_nid_map_next(&state->interest.users, &at)) != NULL) {
         mx_sync_user_t *user = slot->value;
 
-        if (!user->waiters && !user->queued && now - user->idle_since > USER_IDLE_US) idle[n++] = user;
+        if (!user->waiters && !user->queued && !user->held && now - user->idle_since > USER_IDLE_US) idle[n++] = user;
     }
     while (n > 0) mx_sync_interest_remove(&state->interest, idle[--n]);
     apr_thread_mutex_unlock(state->lock);
@@ -246,6 +249,21 @@ static apr_status_t sweep_typing(notifier_t *me, mx_conn_t *conn, apr_time_t now
     rv = mx_store_typing_expire(&moved, &me->typing_until, conn, apr_time_as_msec(now), me->turn);
     if (rv == APR_SUCCESS && moved) mx_server_stream_moved(me->state->server);
     return rv;
+}
+
+/* Presence that was kept back, devices that are still there, users whose time has come. */
+static apr_status_t mind_presence(notifier_t *me, mx_conn_t *conn, apr_time_t now)
+{
+    mx_sync_state_t *state = me->state;
+
+    if (!state->server->settings->presence) return APR_SUCCESS;
+    apr_thread_mutex_lock(state->lock);
+    mx_sync_waiter_release_locked(state, now);
+    apr_thread_mutex_unlock(state->lock);
+    if (now < me->presence_next && !(mx_sync_presence_is_urgent(state) && now - me->presence_done >= PRESENCE_INTERVAL_US))
+        return APR_SUCCESS;
+    me->presence_done = now;
+    return mx_sync_presence_tick(&me->presence_next, state, conn, me->turn);
 }
 
 static apr_status_t tell_hosts(notifier_t *me, apr_time_t now)
@@ -318,6 +336,7 @@ static apr_status_t take_turn(notifier_t *me)
     if (must_look(me, now, heard, pokes)) rv = look(me, conn);
     if (rv == APR_SUCCESS) rv = load_users(me, conn);
     if (rv == APR_SUCCESS) rv = sweep_typing(me, conn, now);
+    if (rv == APR_SUCCESS) rv = mind_presence(me, conn, now);
     mx_store_return(conn);
     if (rv == APR_SUCCESS) rv = tell_hosts(me, now);
     sweep_users(me, now);
@@ -339,7 +358,7 @@ static int is_over(notifier_t *me)
         mx_sync_ring_reset(&state->ring, 0);
         mx_sync_devices_forget_locked(state);
         if (!state->waiters) {
-            state->pending = NULL;
+            state->pending = state->held = NULL;
             mx_sync_interest_clear(&state->interest);
         }
         __atomic_store_n(&state->running, 0, __ATOMIC_RELAXED);

@@ -4,7 +4,7 @@
 #include "store/event_id.h"
 #include "store/sync_devices.h"
 #include "store/unread.h"
-#include "sync/sync_private.h"
+#include "sync/presence.h"
 #include <stdlib.h>
 
 /* A batch in the making. */
@@ -287,6 +287,22 @@ static void add_device_change(reading_t *rd, const mx_sync_device_change_row_t *
     rd->batch->bytes += sizeof(*row->rooms) * (apr_size_t)row->nrooms;
 }
 
+static void add_presence(reading_t *rd, const mx_presence_row_t *row)
+{
+    mx_sync_entry_t *entry = add_entry(rd, MX_ENTRY_PRESENCE, row->stream, 0, row->user_nid);
+    mx_json_writer_t w;
+
+    entry->user_id = keep_str(rd, row->user_id);
+    entry->type = "m.presence";
+    entry->ts = row->active_ms;
+    entry->nrooms = row->nrooms;
+    if (row->nrooms) entry->rooms = apr_pmemdup(rd->batch->pool, row->rooms, sizeof(*row->rooms) * (apr_size_t)row->nrooms);
+    rd->batch->bytes += sizeof(*row->rooms) * (apr_size_t)row->nrooms;
+    mx_jw_init(&w, rd->text);
+    mx_sync_presence_begin(&w, row);
+    entry->body = keep_text(rd);
+}
+
 /* Rows of one range, as read. */
 typedef struct news_t {
     mx_sync_event_row_t *events;
@@ -295,12 +311,15 @@ typedef struct news_t {
     mx_sync_typing_row_t *typing;
     mx_sync_device_row_t *devices;
     mx_sync_device_change_row_t *changes;
-    int nevents, ndata, nreceipts, ntyping, ndevices, nchanges;
+    mx_presence_row_t *presence;
+    int nevents, ndata, nreceipts, ntyping, ndevices, nchanges, npresence;
 } news_t;
 
 /* Most ranges hold events alone: where those use up all positions, nothing else is asked for. */
-static apr_status_t read_rows(news_t *news, int *pfits, mx_conn_t *conn, apr_int64_t after, apr_int64_t upto, int max, apr_pool_t *pool)
+static apr_status_t read_rows(news_t *news, int *pfits, const mx_server_t *server, mx_conn_t *conn, apr_int64_t after, apr_int64_t upto,
+                              int max, apr_pool_t *pool)
 {
+    mx_presence_reach_t reach = mx_sync_presence_reach(server);
     apr_int64_t now_ms = apr_time_as_msec(apr_time_now());
     int seen = 0;
     apr_status_t rv = mx_store_sync_events(&news->events, &news->nevents, &seen, conn, after, upto, max, pool);
@@ -311,9 +330,11 @@ static apr_status_t read_rows(news_t *news, int *pfits, mx_conn_t *conn, apr_int
         if (rv == APR_SUCCESS) rv = mx_store_sync_typing(&news->typing, &news->ntyping, conn, after, upto, now_ms, max, pool);
         if (rv == APR_SUCCESS) rv = mx_store_sync_devices(&news->devices, &news->ndevices, conn, after, upto, max, pool);
         if (rv == APR_SUCCESS) rv = mx_store_sync_device_changes(&news->changes, &news->nchanges, conn, after, upto, max, pool);
+        if (rv == APR_SUCCESS && server->settings->presence)
+            rv = mx_store_presence_news(&news->presence, &news->npresence, conn, after, upto, &reach, max, pool);
     }
     *pfits = seen < max && news->ndata < max && news->nreceipts < max && news->ntyping < max
-             && news->ndevices < max && news->nchanges < max;
+             && news->ndevices < max && news->nchanges < max && news->npresence < max;
     return rv;
 }
 
@@ -330,14 +351,15 @@ apr_status_t mx_sync_read(mx_sync_batch_t **pbatch, mx_sync_state_t *state, mx_c
     reading_t rd = { .state = state, .conn = conn, .text = mx_buf_create(pool), .pool = pool };
     news_t news = { 0 };
     int i, fits = 0;
-    apr_status_t rv = read_rows(&news, &fits, conn, after, upto, state->ring.max_entries + 1, pool);
+    apr_status_t rv = read_rows(&news, &fits, state->server, conn, after, upto, state->ring.max_entries + 1, pool);
 
     if (rv != APR_SUCCESS) return rv;
     if (!fits) {
         *pbatch = NULL;
         return APR_SUCCESS;
     }
-    rd.batch = mx_sync_batch_create(after, upto, news.nevents + news.ndata + news.nreceipts + news.ntyping + news.ndevices + news.nchanges);
+    rd.batch = mx_sync_batch_create(after, upto, news.nevents + news.ndata + news.nreceipts + news.ntyping + news.ndevices + news.nchanges
+                                                 + news.npresence);
     if (!rd.batch) return APR_ENOMEM;
     rv = add_events(&rd, news.events, news.nevents);
     if (rv != APR_SUCCESS) return rv;
@@ -346,6 +368,7 @@ apr_status_t mx_sync_read(mx_sync_batch_t **pbatch, mx_sync_state_t *state, mx_c
     for (i = 0; i < news.ntyping; i++) add_typing(&rd, &news.typing[i]);
     for (i = 0; i < news.ndevices; i++) add_device(&rd, &news.devices[i]);
     for (i = 0; i < news.nchanges; i++) add_device_change(&rd, &news.changes[i]);
+    for (i = 0; i < news.npresence; i++) add_presence(&rd, &news.presence[i]);
     if (news.nevents < rd.batch->n) qsort(rd.batch->entries, (apr_size_t)rd.batch->n, sizeof(*rd.batch->entries), by_position);
     *pbatch = rd.batch;
     return APR_SUCCESS;

@@ -135,5 +135,6 @@ const mx_error_t *mx_sync_receipts_put(mx_server_t *server, const mx_who_t *who,
     for (i = 0; !err && rv == APR_SUCCESS && i < n; i++) rv = store_one(server, who, room, &receipts[i], rows[i], pool);
     if (err) return err;
     if (i) mx_server_stream_moved(server);
+    mx_sync_presence_active(server, who);
     return rv == APR_SUCCESS ? NULL : mx_server_store_error(rv, "store a receipt", pool);
 }

@@ -14,7 +14,7 @@
 #define MX_SYNC_LAST_MAX 65536       /* things whose last change the ring remembers, twice: up to 4 MB */
 
 typedef enum { MX_ENTRY_EVENT, MX_ENTRY_ACCOUNT_DATA, MX_ENTRY_RECEIPT, MX_ENTRY_TYPING,
-               MX_ENTRY_TO_DEVICE, MX_ENTRY_KEY_STOCK, MX_ENTRY_DEVICE_LIST } mx_sync_kind_e;
+               MX_ENTRY_TO_DEVICE, MX_ENTRY_KEY_STOCK, MX_ENTRY_DEVICE_LIST, MX_ENTRY_PRESENCE } mx_sync_kind_e;
 
 /** One of our users whom a resolution put out of a room or in again. */
 typedef struct mx_sync_moved_t {
@@ -30,7 +30,8 @@ typedef struct mx_sync_entry_t {
     apr_int64_t room_nid;        /* 0: global account data */
     apr_int64_t user_nid;        /* event: sender; account data: owner; receipt: reader */
     const char *room_id, *type, *user_id;
-    mx_slice_t body;             /* event: client form without `unsigned` and the last brace; receipt: {"ts":…}; else a whole event */
+    mx_slice_t body;             /* event: client form without `unsigned` and the last brace; receipt: {"ts":…}; presence:
+                                    as sync/presence.h begins it; else a whole event */
     unsigned is_state : 1, has_url : 1;
     unsigned silent : 1;         /* no client is shown the event itself */
     unsigned moves_summary : 1;  /* a membership, not only a profile, or the room's name changed: counts and heroes may differ */
@@ -63,7 +64,7 @@ typedef struct mx_sync_entry_t {
     const char *thread_id;
     /* messages to a device, its stock of keys: content is read by who is asked for it */
     apr_int64_t device_nid;      /* 0: the entry is not for one device */
-    /* device list of user_nid, user_id */
+    /* device list, or presence, of user_nid, user_id; `ts` of presence: the last activity */
     apr_int64_t viewer_nid;      /* 0: all in `rooms` are told */
     apr_int64_t *rooms;
     int nrooms;

@@ -267,6 +267,8 @@ const mx_error_t *mx_sync_room_write_all(mx_sync_answer_t *out, mx_sync_full_t *
     mx_jw_object(wr.w);
     mx_jw_key_str(wr.w, "next_batch", mx_sync_token_format(full->upto, full->pool));
     write_global(&wr);
+    err = mx_sync_presence_write_full(wr.w, &wr.told, full);
+    if (err) return err;
     mx_jw_key_object(wr.w, "rooms");
     err = write_section(&wr, MX_SECTION_JOIN, "join");
     if (!err) err = write_section(&wr, MX_SECTION_INVITE, "invite");

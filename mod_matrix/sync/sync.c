@@ -52,6 +52,7 @@ apr_status_t mx_sync_init(mx_server_t *server)
     if (rv != APR_SUCCESS) return rv;
     mx_sync_interest_init(&state->interest, state->pool);
     mx_sync_devices_init(state);
+    mx_sync_presence_init(state);
     state->lazy = mx_sync_lazy_create(mx_settings_cache_bytes(settings, MX_CACHE_LAZY_MEMBERS), server->pool);
     state->filters = mx_sync_filter_cache_create(mx_settings_cache_bytes(settings, MX_CACHE_FILTERS), server->pool);
     state->filter_ids = mx_sync_filter_id_cache_create(mx_settings_cache_bytes(settings, MX_CACHE_FILTER_IDS), server->pool);

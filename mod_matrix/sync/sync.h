@@ -7,6 +7,7 @@
 #include "room/room.h"
 #include "server/server.h"
 #include "server/who.h"
+#include "store/presence.h"
 #include "store/to_device.h"
 
 /** Makes server->sync and installs itself as server's on_stream_moved. No thread or connection before somebody waits. */
@@ -70,6 +71,7 @@ typedef struct mx_sync_waiter_t {
     void *baton;
     struct mx_sync_user_t *user;
     struct mx_sync_waiter_t *next, *prev;
+    apr_int64_t held;            /* presence from there on is kept back for a while; 0: none */
     unsigned armed : 1, woken : 1;
 } mx_sync_waiter_t;
 
@@ -90,6 +92,21 @@ const mx_error_t *mx_sync_filter_get(mx_slice_t *pbody, mx_server_t *server, apr
     which it takes next to nothing. M_NOT_JSON, M_BAD_JSON, M_INVALID_PARAM. */
 const mx_error_t *mx_sync_filter_resolve(const mx_filter_t **pfilter, mx_server_t *server, apr_int64_t user_nid, const char *text,
                                          apr_pool_t *keep, apr_pool_t *pool);
+
+/* ---- presence (sync/presence.c); without MatrixPresence nothing is kept, and everybody is offline ---- */
+
+#define MX_SYNC_STATUS_MAX_BYTES 1024
+
+/** The device syncs and says this. Offline: it does not want to be seen. Writes only if that changes something; never fails. */
+void mx_sync_presence_seen(mx_server_t *server, const mx_who_t *who, mx_presence_e presence, apr_pool_t *pool);
+/** The user did something. Memory alone. */
+void mx_sync_presence_active(mx_server_t *server, const mx_who_t *who);
+/** What PUT /presence/{userId}/status says of the caller; status_msg NULL: none. */
+const mx_error_t *mx_sync_presence_set(mx_server_t *server, const mx_who_t *who, mx_presence_e presence, const char *status_msg,
+                                       apr_pool_t *pool);
+/** Writes {"presence":…} of a user who shares a room with the caller, or is it: M_FORBIDDEN; M_NOT_FOUND if there is no such user. */
+const mx_error_t *mx_sync_presence_get(mx_json_writer_t *w, mx_server_t *server, const mx_who_t *who, const char *user_id,
+                                       apr_pool_t *pool);
 
 /* ---- account data, tags, receipts, typing ---- */
 

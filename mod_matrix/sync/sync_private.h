@@ -26,6 +26,13 @@ typedef struct mx_sync_state_t {
     mx_nid_map_t devices;            /* device nid -> mx_sync_device_t (sync/devices.c) */
     mx_slab_t *device_slab;
     apr_uint64_t device_versions;    /* given so far */
+    struct {
+        mx_nid_map_t devices;        /* device nid -> what was seen of it (sync/presence.c) */
+        mx_slab_t *slab;
+        apr_time_t next_by_request;
+        int urgent;                  /* atomic */
+    } presence;
+    mx_sync_user_t *held;            /* users from whom presence is kept back */
     int waiters;
     int running;                     /* the notifier's thread exists and the ring follows the stream once `ready` */
     int ready, stopping;             /* these three are written under the lock and read anywhere */
@@ -72,6 +79,8 @@ void mx_sync_waiter_tell_locked(mx_sync_state_t *state, const mx_sync_batch_t *b
 /** The user's rooms are known now: wakes those of its waiters who have news already. */
 void mx_sync_waiter_loaded_locked(mx_sync_state_t *state, mx_sync_user_t *user);
 void mx_sync_waiter_wake_all_locked(mx_sync_state_t *state);
+/** Wakes those from whom presence was kept back for long enough. */
+void mx_sync_waiter_release_locked(mx_sync_state_t *state, apr_time_t now);
 
 /* live.c */
 /** 1 if the entry is in what a filter lets through; room membership is not asked. */
@@ -81,6 +90,10 @@ int mx_sync_entry_lists(const mx_sync_entry_t *entry, const mx_sync_user_t *read
 /** Answers from the ring alone; *pdone 0 if that cannot be done. `upto_least` is a position that the answer must reach. */
 const mx_error_t *mx_sync_live_answer(mx_sync_answer_t *out, int *pdone, mx_server_t *server, const mx_sync_ask_t *ask,
                                       apr_int64_t upto_least, apr_pool_t *pool);
+
+/* presence.c */
+/** Makes what remembers who was seen. */
+void mx_sync_presence_init(mx_sync_state_t *state);
 
 /* devices.c */
 /** Makes what remembers devices. */

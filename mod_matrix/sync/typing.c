@@ -19,5 +19,6 @@ const mx_error_t *mx_sync_typing_set(mx_server_t *server, const mx_who_t *who, c
     else rv = mx_store_typing_stop(&moved, server->store, room->nid, who->user_nid, pool);
     if (rv != APR_SUCCESS) return mx_server_store_error(rv, "store who types", pool);
     if (moved) mx_server_stream_moved(server);
+    mx_sync_presence_active(server, who);
     return NULL;
 }

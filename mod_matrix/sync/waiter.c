@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Waiters: who is woken by what. A waiter that nothing concerned has checked as far as the ring goes, without a write. */
-#include "sync/sync_private.h"
+#include "sync/presence.h"
 
 void mx_sync_waiter_wake_locked(mx_sync_waiter_t *waiter)
 {
@@ -56,6 +56,65 @@ static void tell_device_list(mx_sync_state_t *state, const mx_sync_entry_t *entr
     for (int i = 0; i < entry->nrooms; i++) wake_room(state, entry->rooms[i], entry);
 }
 
+/*
+ * Presence wakes a user's waiters once in MatrixPresenceInterval at most: what comes sooner is kept back, and told with whatever else
+ * wakes them, or when the time is over.
+ */
+static void hold_or_wake(mx_sync_state_t *state, mx_sync_user_t *user, const mx_sync_entry_t *entry, apr_time_t now)
+{
+    mx_sync_waiter_t *waiter;
+    int holds = now - user->presence_told < apr_time_from_msec(state->server->settings->presence_interval_ms);
+
+    for (waiter = user->waiters; waiter; waiter = waiter->next) {
+        if (waiter->woken || !wants(waiter, entry)) continue;
+        if (holds && !waiter->held) waiter->held = entry->position;
+        if (!holds) mx_sync_waiter_wake_locked(waiter);
+        if (!holds) user->presence_told = now;
+        if (!holds || user->held) continue;
+        user->held = 1;
+        user->held_next = state->held;
+        state->held = user;
+    }
+}
+
+void mx_sync_waiter_release_locked(mx_sync_state_t *state, apr_time_t now)
+{
+    mx_sync_user_t **at = &state->held, *user;
+    mx_sync_waiter_t *waiter;
+
+    while ((user = *at) != NULL) {
+        if (user->waiters && now - user->presence_told < apr_time_from_msec(state->server->settings->presence_interval_ms)) {
+            at = &user->held_next;
+            continue;
+        }
+        *at = user->held_next;
+        user->held = 0;
+        for (waiter = user->waiters; waiter; waiter = waiter->next) {
+            if (!waiter->held || waiter->woken) continue;
+            user->presence_told = now;
+            mx_sync_waiter_wake_locked(waiter);
+        }
+    }
+}
+
+/* Those in the rooms, up to a bound: nobody's presence may cost more than that, however many hear of it. */
+static void tell_presence(mx_sync_state_t *state, const mx_sync_entry_t *entry)
+{
+    apr_time_t now = apr_time_now();
+    mx_sync_user_t *user = mx_sync_interest_user(&state->interest, entry->user_nid);
+    const mx_nid_map_slot_t *slot;
+    int i, left = MX_PRESENCE_WAKE_MAX;
+
+    if (user) hold_or_wake(state, user, entry, now);
+    for (i = 0; i < entry->nrooms && left > 0; i++) {
+        const mx_sync_room_t *room = mx_sync_interest_room(&state->interest, entry->rooms[i]);
+        apr_uint32_t at = 0;
+
+        while (room && left-- > 0 && (slot = mx_nid_map_next(&room->users, &at)) != NULL)
+            if (slot->value != user) hold_or_wake(state, slot->value, entry, now);
+    }
+}
+
 /* Forks were resolved. What the rows say is true now; of a later change the ring has not heard yet, so until then nobody is sure. */
 static void tell_moved(mx_sync_state_t *state, const mx_sync_entry_t *entry)
 {
@@ -102,6 +161,9 @@ static void tell(mx_sync_state_t *state, const mx_sync_entry_t *entry)
     case MX_ENTRY_TYPING:
         wake_room(state, entry->room_nid, entry);
         break;
+    case MX_ENTRY_PRESENCE:
+        tell_presence(state, entry);
+        break;
     }
 }
 
@@ -128,7 +190,7 @@ void mx_sync_waiter_wake_all_locked(mx_sync_state_t *state)
 /* Does the entry concern the user? The same rule as tell(), asked from the other side. */
 static int concerns(const mx_sync_user_t *user, const mx_sync_entry_t *entry)
 {
-    if (entry->kind == MX_ENTRY_DEVICE_LIST) return mx_sync_entry_lists(entry, user);
+    if (entry->kind == MX_ENTRY_DEVICE_LIST || entry->kind == MX_ENTRY_PRESENCE) return mx_sync_entry_lists(entry, user);
     if (entry->kind == MX_ENTRY_ACCOUNT_DATA || entry->device_nid) return entry->user_nid == user->nid;
     if (entry->kind == MX_ENTRY_RECEIPT && mx_str_eq(entry->type, "m.read.private")) return entry->user_nid == user->nid;
     return entry->target_nid == user->nid || mx_nid_map_get(&user->rooms, entry->room_nid) || mx_sync_entry_moved(entry, user->nid);
@@ -198,6 +260,7 @@ void mx_sync_waiter_arm(mx_sync_waiter_t *waiter, void (*wake)(void *baton), voi
     link_waiter(waiter, user);
     waiter->armed = 1;
     waiter->woken = 0;
+    waiter->held = 0;
     state->waiters++;
     mx_sync_notifier_start_locked(state);
     if (user->loaded && state->ready) {
@@ -219,7 +282,7 @@ void mx_sync_waiter_disarm(mx_sync_waiter_t *waiter)
         state->waiters--;
         if (!waiter->woken && state->ready && waiter->user->loaded && state->ring.head >= waiter->user->unsure_until
             && state->ring.head > waiter->checked)
-            waiter->checked = state->ring.head;
+            waiter->checked = waiter->held ? waiter->held - 1 : state->ring.head;
         waiter->user = NULL;
     }
     apr_thread_mutex_unlock(state->lock);

@@ -119,7 +119,7 @@ class Server(Homeserver):
         plain, tls = free_ports(2)
         self.folder = folder
         out = quickstart("up", "--server-name", "bench.test", "--http", plain, "--https", tls, "--open-registration", "--no-rate-limits",
-                         "--json", "--conf-line", "MatrixPasswordCost 1", *options, folder=folder)
+                         "--json", "--conf-line", "MatrixPasswordCost 1", "--conf-line", "MatrixPresence off", *options, folder=folder)
         self.about = json.loads(out)
         self.base = self.about["base_url"]
         self.port = self.base.rsplit(":", 1)[1]

@@ -2,6 +2,7 @@
 /* Writes an answer from the database: envelope by hand, stored bytes spliced in. CS-API: GET /sync. */
 #include "store/event_id.h"
 #include "sync/full.h"
+#include "sync/presence.h"
 #include "user/push_rules.h"
 
 /* The writing of one answer. */

@@ -6,6 +6,7 @@
 #ifndef MX_USER_INVITE_PERMISSION_H
 #define MX_USER_INVITE_PERMISSION_H
 
+#include "base/json.h"
 #include "server/server.h"
 
 #define MX_USER_INVITE_GLOBS_MAX 1000    /* of one list; those after it are not looked at */
@@ -16,7 +17,7 @@ typedef enum { MX_INVITE_ALLOW, MX_INVITE_IGNORE, MX_INVITE_BLOCK } mx_invite_ru
 /** What a user has set; all zero: takes all. */
 typedef struct mx_user_invites_t {
     int block_all;
-    const struct mx_json_t *lists;   /* NULL: none */
+    const mx_json_t *lists;          /* NULL: none */
 } mx_user_invites_t;
 
 /** As it is now, in `pool`. One query. A value of another form than it should have says nothing. */

@@ -363,7 +363,7 @@ static void write_answer(mx_sync_answer_t *out, const live_t *live)
     write_lists(w, live);
     mx_sync_write_stock(w, live->stock);
     mx_jw_end_object(w);
-    *out = (mx_sync_answer_t){ w->buf, live->upto, !live->rooms && !live->global && !live->nmessages && !live->lists &&
+    *out = (mx_sync_answer_t){ w->buf, NULL, live->upto, !live->rooms && !live->global && !live->nmessages && !live->lists &&
     !live->stock_moved };
 }
 

@@ -8,12 +8,14 @@
 
 #define LAZY_MEMBERS 8               /* about so many members are told of a room with lazy loading */
 #define OTHER_STATE 12               /* … and other state events */
+#define EVENT_BYTES 8192             /* what is allowed for an event, until a first small chunk has shown how long they are */
 
 struct mx_sync_chunks_t {
     mx_sync_full_t full;             /* all rooms; the pool is that of the answer */
     mx_sync_ask_t ask;
     mx_json_writer_t *w;
     int at;                          /* the next room */
+    apr_int64_t events, bytes;       /* events_of() the rooms so far, and what they took */
     mx_sync_section_e open;          /* the section that is being written */
     int told;                        /* anything so far */
     apr_pool_t *pool;                /* of the chunk */
@@ -50,17 +52,27 @@ static apr_int64_t events_of(const mx_sync_full_t *full, const mx_sync_part_t *p
     return n;
 }
 
+/* How many events fit into a chunk, if they are as long as those before them. */
+static apr_int64_t events_max(const mx_sync_chunks_t *chunks)
+{
+    apr_int64_t bytes = chunks->full.server->settings->sync_chunk_bytes;
+
+    return chunks->bytes ? (apr_int64_t)((double)bytes * (double)chunks->events / (double)chunks->bytes) : bytes / EVENT_BYTES;
+}
+
 /* The next rooms: as many as may be in memory at once, at least one. */
 static mx_sync_full_t take_chunk(mx_sync_chunks_t *chunks)
 {
     const mx_sync_full_t *full = &chunks->full;
     mx_sync_full_t chunk = *full;
-    apr_int64_t max = full->server->settings->sync_chunk_events, events = 0;
+    apr_int64_t max = events_max(chunks), events = 0;
     int end = chunks->at;
 
     while (end < full->nparts) {
-        events += events_of(full, &full->parts[end]);
-        if (events > max && end > chunks->at) break;
+        apr_int64_t more = events_of(full, &full->parts[end]);
+
+        if (events + more > max && end > chunks->at) break;
+        events += more;
         chunk.njoined += is_of(&full->parts[end++], MX_SECTION_JOIN);
     }
     chunk.parts += chunks->at;
@@ -68,6 +80,7 @@ static mx_sync_full_t take_chunk(mx_sync_chunks_t *chunks)
     chunk.later = chunks->at > 0;
     chunk.pool = chunks->pool;
     chunks->at = end;
+    chunks->events += events;
     return chunk;
 }
 
@@ -140,12 +153,14 @@ static const mx_error_t *add_chunk(int *pdone, mx_sync_chunks_t *chunks)
 {
     mx_sync_full_t chunk = take_chunk(chunks);
     const mx_error_t *err = mx_sync_full_load(&chunk);
+    apr_size_t before = chunks->w->buf->len;
     int done = chunks->at == chunks->full.nparts;
 
     if (!err && !chunk.later) write_head(chunks, &chunk);
     if (!err) err = mx_sync_room_write_all(chunks->w, &chunks->open, &chunks->told, &chunk);
     if (!err && done) err = write_tail(chunks);
     if (err) return err;
+    chunks->bytes += (apr_int64_t)(chunks->w->buf->len - before);
     apr_pool_clear(chunks->pool);
     *pdone = done;
     return NULL;

@@ -180,7 +180,8 @@ static apr_status_t read_small(mx_sync_full_t *full, mx_conn_t *conn)
     if (n && rv == APR_SUCCESS)
         rv = mx_store_sync_room_typing(&typing, &ntyping, conn, rooms, n, full->upto, apr_time_as_msec(full->now), full->pool);
     if (rv == APR_SUCCESS)
-        rv = mx_store_sync_user_data(&data, &ndata, conn, user_nid, full->later ? full->upto : full->ask->since, rooms, n, full->upto, full->pool);
+        rv = mx_store_sync_user_data(&data, &ndata, conn, user_nid, full->later ? full->upto : full->ask->since, rooms, n, full->upto,
+                                     full->pool);
     if (rv != APR_SUCCESS) return rv;
     share_receipts(full, receipts, nreceipts);
     share_typing(full, typing, ntyping);

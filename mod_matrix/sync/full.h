@@ -94,7 +94,7 @@ const mx_error_t *mx_sync_room_state_load(mx_sync_full_t *full);
 /** Members that lazy loading adds: afterwards the parts' `state` holds them, and `members` (of apr_int64_t) as well. */
 const mx_error_t *mx_sync_room_lazy_add(apr_array_header_t *members, mx_sync_full_t *full);
 /* room_write.c */
-/** Writes a chunk's rooms. *popen: the section whose object `w` has open, and afterwards has. *ptold is set if there was anything to tell. */
+/** Writes a chunk's rooms. *popen: the section whose object `w` has open, and afterwards has. *ptold is set if anything was told. */
 const mx_error_t *mx_sync_room_write_all(mx_json_writer_t *w, mx_sync_section_e *popen, int *ptold, mx_sync_full_t *full);
 /** Opens the next sections' objects, one after the other, until `section` is the open one. */
 void mx_sync_room_write_section(mx_json_writer_t *w, mx_sync_section_e *popen, mx_sync_section_e section);

@@ -67,6 +67,15 @@ static int count_of(const mx_sync_answer_t *answer, const char *section)
     return n;
 }
 
+/** Check's own message would hold both, and refuses to be that long. */
+static void same_text(const char *a, const char *b)
+{
+    apr_size_t i = 0, from;
+    while (a[i] && a[i] == b[i]) i++;
+    from = i > 100 ? i - 100 : 0;
+    ck_assert_msg(!a[i] && !b[i], "they part here: %.200s\n  and %.200s", a + from, b + from);
+}
+
 static void equal_in_all_sizes(const mx_sync_ask_t *ask)
 {
     static const int sizes[] = { 1, 5000, 20000 };
@@ -78,7 +87,7 @@ static void equal_in_all_sizes(const mx_sync_ask_t *ask)
     for (int i = 0; i < 3; i++) {
         mx_sync_answer_t many = in_chunks(&chunks, ask, sizes[i]);
         ck_assert_int_gt(chunks, sizes[i] == 1 ? 9 : 1);
-        ck_assert_str_eq(text_without_ages(&many), whole);
+        same_text(text_without_ages(&many), whole);
         ck_assert_int_eq(many.position, one.position);
     }
 }
@@ -87,11 +96,12 @@ START_TEST(first_answer_in_chunks_is_the_answer_in_one)
 {
     mx_sync_ask_t ask = { .since = MX_SYNC_INITIAL };
     mx_sync_answer_t one;
+    int chunks;
     fresh();
     ask.who = reader_of_all_sections();
     ask.acked = ask.since;
     ask.filter = filter_of("{\"room\":{\"include_leave\":true}}");
-    one = full(server, &ask);
+    one = in_chunks(&chunks, &ask, 100000000);
     ck_assert_int_eq(count_of(&one, "join"), 3);
     ck_assert_int_eq(count_of(&one, "invite"), 3);
     ck_assert_int_eq(count_of(&one, "knock"), 3);

@@ -49,10 +49,18 @@ typedef struct mx_req_t {
 typedef enum { MX_WAKE_NEWS, MX_WAKE_DEADLINE, MX_WAKE_STOPPING } mx_wake_e;
 struct mx_wait_t;
 
+/** An answer that is made while it is sent: raw is its beginning. */
+typedef struct mx_reply_more_t {
+    /** Empties raw and puts what comes next into it; *pdone: that was the end. An error ends the connection, and there is no next call. */
+    const mx_error_t *(*next)(int *pdone, void *baton);
+    void *baton;
+} mx_reply_more_t;
+
 typedef struct mx_reply_t {
     int status;                      /* 200 unless set */
     mx_json_t *json;                 /* one of these two; neither: {} */
     mx_buf_t *raw;                   /* finished bytes */
+    const mx_reply_more_t *more;     /* NULL: raw is all. It lives in the pool of the turn */
     const char *content_type;        /* NULL: application/json */
     apr_table_t *headers;            /* NULL: none */
     struct mx_wait_t *wait;          /* set: do not answer yet, wait (glue/park.c) */

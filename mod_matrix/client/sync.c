@@ -32,6 +32,22 @@ static void disarm(mx_wait_t *wait)
     mx_sync_waiter_disarm(&poll->waiter);
 }
 
+static const mx_error_t *next_chunk(int *pdone, void *baton)
+{
+    return mx_sync_chunks_next(pdone, baton);
+}
+
+static void reply_with(mx_reply_t *reply, const mx_sync_answer_t *answer, apr_pool_t *pool)
+{
+    mx_reply_more_t *more;
+
+    reply->raw = answer->body;
+    if (!answer->rest) return;
+    more = apr_palloc(pool, sizeof(*more));
+    *more = (mx_reply_more_t){ next_chunk, answer->rest };
+    reply->more = more;
+}
+
 static const mx_error_t *resume(mx_reply_t *reply, int *pagain, mx_wait_t *wait, mx_wake_e why, apr_pool_t *pool)
 {
     poll_t *poll = wait->baton;
@@ -49,7 +65,7 @@ static const mx_error_t *resume(mx_reply_t *reply, int *pagain, mx_wait_t *wait,
         *pagain = 1;
         return NULL;
     }
-    reply->raw = answer.body;
+    reply_with(reply, &answer, pool);
     return NULL;
 }
 
@@ -118,6 +134,6 @@ const mx_error_t *mx_client_sync(mx_reply_t *reply, mx_req_t *req)
     if (!err) err = mx_sync_answer(&answer, req->server, &ask, req->pool);
     if (err) return err;
     if (ask.patient && answer.empty) wait_for_news(reply, req, &ask, answer.position, timeout_ms);
-    else reply->raw = answer.body;
+    else reply_with(reply, &answer, req->pool);
     return NULL;
 }

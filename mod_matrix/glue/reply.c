@@ -42,6 +42,58 @@ static apr_bucket *make_bucket(mx_buf_t *buf, apr_bucket_alloc_t *alloc)
     return apr_bucket_heap_create(p, len, free, alloc);
 }
 
+/** Once, here: what an operator must see as error, what a client did wrong only for those who debug. */
+static void log_error(request_rec *r, const mx_error_t *err)
+{
+    int level = err->status >= 500 ? APLOG_ERR : APLOG_DEBUG;
+    const mx_error_t *e;
+    if (!APLOG_R_IS_LEVEL(r, level))
+        return;
+    for (e = err; e; e = e->prev)
+        ap_log_rerror(APLOG_MARK, level, e->rv, r, "MX0510: %s %s: %d %s: %s%s%s", r->method, r->uri, e->status, mx_errcode_wire(e->code),
+                      e->message ? e->message : "", e->detail ? ": " : "", e->detail ? e->detail : "");
+}
+
+/**
+ * What cannot be gone on with must not look finished: the error bucket keeps HTTP/1.1 from writing its last chunk, and resets an HTTP/2
+ * stream.
+ */
+static void break_off(request_rec *r, apr_bucket_brigade *bb, const mx_error_t *err)
+{
+    apr_bucket_alloc_t *alloc = r->connection->bucket_alloc;
+    log_error(r, err);
+    r->connection->keepalive = AP_CONN_CLOSE;
+    APR_BRIGADE_INSERT_TAIL(bb, ap_bucket_error_create(HTTP_BAD_GATEWAY, NULL, r->pool, alloc));
+}
+
+/** A chunk after the other: the next one is made when the client has taken nearly all of the last. */
+static int pass_while_made(request_rec *r, mx_buf_t *buf, const mx_reply_more_t *more)
+{
+    apr_bucket_alloc_t *alloc = r->connection->bucket_alloc;
+    apr_bucket_brigade *bb = apr_brigade_create(r->pool, alloc);
+    const mx_error_t *err = NULL;
+    apr_status_t rv = APR_SUCCESS;
+    int done = r->header_only;
+    while (!rv && !r->eos_sent && !r->connection->aborted) {
+        if (buf->len)
+            APR_BRIGADE_INSERT_TAIL(bb, make_bucket(buf, alloc));
+        if (err)
+            break_off(r, bb, err);
+        if (done)
+            APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(alloc));
+        rv = ap_pass_brigade(r->output_filters, bb);
+        apr_brigade_cleanup(bb);
+        if (done)
+            break;
+        err = more->next(&done, more->baton);
+        if (err) {
+            mx_buf_clear(buf);
+            done = 1;
+        }
+    }
+    return OK;
+}
+
 static int pass(request_rec *r, mx_buf_t *buf)
 {
     apr_bucket_alloc_t *alloc = r->connection->bucket_alloc;
@@ -72,6 +124,8 @@ static mx_buf_t *reply_bytes(mx_buf_t *buf, const mx_reply_t *reply)
 int mx_reply_send(request_rec *r, mx_reply_t *reply, apr_pool_t *pool)
 {
     set_headers(r, reply);
+    if (reply->more)
+        return pass_while_made(r, reply->raw, reply->more);
     return pass(r, reply_bytes(mx_buf_create(pool), reply));
 }
 
@@ -89,18 +143,6 @@ static void write_error(mx_json_writer_t *w, const mx_error_t *err)
     while (err->extra && mx_json_next(err->extra, &it, &key, &value))
         mx_jw_key_json(w, key, value);
     mx_jw_end_object(w);
-}
-
-/** Once, here: what an operator must see as error, what a client did wrong only for those who debug. */
-static void log_error(request_rec *r, const mx_error_t *err)
-{
-    int level = err->status >= 500 ? APLOG_ERR : APLOG_DEBUG;
-    const mx_error_t *e;
-    if (!APLOG_R_IS_LEVEL(r, level))
-        return;
-    for (e = err; e; e = e->prev)
-        ap_log_rerror(APLOG_MARK, level, e->rv, r, "MX0510: %s %s: %d %s: %s%s%s", r->method, r->uri, e->status, mx_errcode_wire(e->code),
-                      e->message ? e->message : "", e->detail ? ": " : "", e->detail ? e->detail : "");
 }
 
 /** Retry-After in whole seconds wherever coming back later helps. */

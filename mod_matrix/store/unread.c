@@ -13,8 +13,9 @@ MX_STMT(unread_users, "S", "select user_nid from mxid where mxid = any($1::text[
 #define TYPES "array(select type_nid from ev_type where type in ('" MESSAGE "', '" ENCRYPTED "', '" CALL "'))"
 MX_STMT(unread_count, "lLLIL",
         "select q.room_nid, r.joined, u.thread, u.type_nid, u.marks, count(u.type_nid)"
-        " from unnest($2::int8[], $3::int8[], $4::int4[]) q(room_nid, upto, everything) join room r on r.room_nid = q.room_nid"
-        " left join lateral unread_events($1::int8, q.room_nid, q.upto, " TYPES ", q.everything <> 0, $5::int8[]) u on true"
+        " from (select " TYPES " as types offset 0) k cross join unnest($2::int8[], $3::int8[], $4::int4[]) q(room_nid, upto, everything)"
+        " join room r on r.room_nid = q.room_nid"
+        " left join lateral unread_events($1::int8, q.room_nid, q.upto, k.types, q.everything <> 0, $5::int8[]) u on true"
         " group by 1, 2, 3, 4, 5");
 MX_STMT(unread_events, "lLLLi",
         "select " MX_EVENT_COLUMNS ", u.thread from unnest($2::int8[], $3::int8[]) q(room_nid, upto)"

@@ -94,9 +94,10 @@ static const mx_error_t *add_summaries(mx_sync_full_t *full)
 
 /* ---- receipts, typing, account data ---- */
 
+/* What is small is told of joined rooms alone. */
 static mx_sync_part_t *part_of(mx_sync_full_t *full, apr_int64_t room_nid)
 {
-    int low = 0, high = full->nparts - 1;
+    int low = 0, high = full->njoined - 1;
 
     while (low <= high) {
         int mid = (low + high) / 2;
@@ -182,7 +183,8 @@ static apr_status_t read_small(mx_sync_full_t *full, mx_conn_t *conn)
     /* CS-API: Left Room: account_data */
     n = asked_rooms(rooms, n, full, MX_SECTION_LEAVE);
     if (rv == APR_SUCCESS)
-        rv = mx_store_sync_user_data(&data, &ndata, conn, user_nid, full->ask->since, rooms, n, full->upto, full->pool);
+        rv = mx_store_sync_user_data(&data, &ndata, conn, user_nid, full->later ? full->upto : full->ask->since, rooms, n, full->upto,
+                                     full->pool);
     if (rv != APR_SUCCESS) return rv;
     share_receipts(full, receipts, nreceipts);
     share_typing(full, typing, ntyping);
@@ -215,6 +217,17 @@ static const mx_error_t *add_unread(mx_sync_full_t *full)
     return mx_sync_unread_count(rooms, n, full->server, full->ask->who, full->settings, full->upto, full->pool);
 }
 
+const mx_error_t *mx_sync_full_load(mx_sync_full_t *chunk)
+{
+    const mx_error_t *err = mx_sync_rooms_timelines(chunk);
+
+    if (!err) err = mx_sync_room_fork_settle(chunk);
+    if (!err) err = add_summaries(chunk);
+    if (!err) err = mx_sync_room_state_load(chunk);
+    if (!err) err = add_small(chunk);
+    return err ? err : add_unread(chunk);
+}
+
 const mx_error_t *mx_sync_full_answer(mx_sync_answer_t *out, mx_server_t *server, const mx_sync_ask_t *ask, apr_pool_t *pool)
 {
     mx_sync_full_t full = { .server = server, .ask = ask, .filter = ask->filter, .now = apr_time_now(), .for_device = 1, .pool = pool };
@@ -222,16 +235,10 @@ const mx_error_t *mx_sync_full_answer(mx_sync_answer_t *out, mx_server_t *server
 
     if (!err) err = mx_sync_devices_stock(&full.stock, &full.stock_moved, server, ask, pool);
     if (!err && full.quiet && !full.stock_moved) {
-        *out = (mx_sync_answer_t){ mx_sync_write_nothing(full.upto, full.stock, pool), full.upto, 1 };
+        *out = (mx_sync_answer_t){ mx_sync_write_nothing(full.upto, full.stock, pool), NULL, full.upto, 1 };
         return NULL;
     }
     if (!err) err = mx_sync_push_settings_read(&full.settings, server, ask->who, full.upto, pool);
     if (!err) err = mx_sync_invites_hide(&full);
-    if (!err) err = mx_sync_rooms_timelines(&full);
-    if (!err) err = mx_sync_room_fork_settle(&full);
-    if (!err) err = add_summaries(&full);
-    if (!err) err = mx_sync_room_state_load(&full);
-    if (!err) err = add_small(&full);
-    if (!err) err = add_unread(&full);
-    return err ? err : mx_sync_room_write_all(out, &full);
+    return err ? err : mx_sync_chunks_begin(out, &full);
 }

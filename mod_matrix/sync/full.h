@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An answer from the database, in steps that each read for all rooms at once: rooms.c finds the rooms and their
+ * An answer from the database, in steps that each read for many rooms at once: rooms.c finds the rooms and their
  * timelines, room_fork.c what forks did to them, room_state.c their state, room_write.c writes; full.c is the table of contents.
+ * All rooms are found first; the other steps are taken for a chunk of them after the other (chunks.c), so that a long answer is never
+ * in memory as a whole.
  */
 #ifndef MX_SYNC_FULL_H
 #define MX_SYNC_FULL_H
@@ -49,11 +51,13 @@ typedef struct mx_sync_full_t {
     apr_int64_t upto;            /* the answer's position */
     int quiet;                   /* nothing up to there concerns the reader: no rooms were read */
     mx_sync_member_row_t *members;
-    mx_sync_part_t *parts;       /* in the order of room_nid */
+    mx_sync_part_t *parts;       /* in the order of room_nid; from chunks.c on by section first, those of none last */
     int nparts;
+    int njoined;                 /* of a chunk: so many parts are of MX_SECTION_JOIN, before the others */
     mx_user_push_settings_t *settings;
-    mx_sync_data_row_t *global;  /* account data */
+    mx_sync_data_row_t *global;  /* account data; of the first chunk */
     int nglobal;
+    int later;                   /* a chunk that is not the first */
     int for_device;              /* what is told to the device is wanted: its messages may bring `upto` down */
     mx_to_device_row_t *messages;
     int nmessages;
@@ -95,7 +99,16 @@ const mx_error_t *mx_sync_room_lazy_add(apr_array_header_t *members, mx_sync_ful
 /** Takes invitations out that the reader is not to see: of ignored users, or refused. `settings` must be there. */
 const mx_error_t *mx_sync_invites_hide(mx_sync_full_t *full);
 /* room_write.c */
-const mx_error_t *mx_sync_room_write_all(mx_sync_answer_t *out, mx_sync_full_t *full);
+/** Writes a chunk's rooms. *popen: the section whose object `w` has open, and afterwards has. *ptold is set if anything was told. */
+const mx_error_t *mx_sync_room_write_all(mx_json_writer_t *w, mx_sync_section_e *popen, int *ptold, mx_sync_full_t *full);
+/** Opens the next sections' objects, one after the other, until `section` is the open one. */
+void mx_sync_room_write_section(mx_json_writer_t *w, mx_sync_section_e *popen, mx_sync_section_e section);
+/* full.c */
+/** Reads all that is told of the rooms of a chunk. */
+const mx_error_t *mx_sync_full_load(mx_sync_full_t *chunk);
+/* chunks.c */
+/** The answer, or its beginning, once the rooms are found. All that `full` points to lives as long as its pool. */
+const mx_error_t *mx_sync_chunks_begin(mx_sync_answer_t *out, mx_sync_full_t *full);
 
 /** Borrows a connection for one call: `expr` uses `conn`. */
 #define MX_SYNC_WITH_CONN(rv, full, expr)                                                     \

@@ -394,8 +394,8 @@ static void write_answer(mx_sync_answer_t *out, const live_t *live)
     write_lists(w, live);
     mx_sync_write_stock(w, live->stock);
     mx_jw_end_object(w);
-    *out = (mx_sync_answer_t){ w->buf, live->upto, !live->rooms && !live->global && !live->nmessages && !live->lists && !live->presence
-                                                     && !live->stock_moved };
+    *out = (mx_sync_answer_t){ w->buf, NULL, live->upto, !live->rooms && !live->global && !live->nmessages && !live->lists
+                                                           && !live->presence && !live->stock_moved };
 }
 
 /* The ring says that there are some. *pdone 0: too many for one answer. */

@@ -2,7 +2,6 @@
 /* Writes an answer from the database: envelope by hand, stored bytes spliced in. CS-API: GET /sync. */
 #include "store/event_id.h"
 #include "sync/full.h"
-#include "sync/presence.h"
 #include "user/push_rules.h"
 
 /* The writing of one answer. */
@@ -165,23 +164,14 @@ static const mx_error_t *write_stripped(writing_t *wr, const mx_sync_part_t *par
     return err;
 }
 
-/* One section of `rooms`. The view's rows are in the order of the parts, whatever the section: it is set to each part's. */
-static const mx_error_t *write_section(writing_t *wr, mx_sync_section_e section, const char *name)
+static const char *const section_names[] = { NULL, "join", "invite", "knock", "leave" };
+
+void mx_sync_room_write_section(mx_json_writer_t *w, mx_sync_section_e *popen, mx_sync_section_e section)
 {
-    const mx_error_t *err = NULL;
-    int i, at = 0;
-
-    mx_jw_key_object(wr->w, name);
-    for (i = 0; !err && i < wr->full->nparts; i++) {
-        const mx_sync_part_t *part = &wr->full->parts[i];
-
-        wr->at = at;
-        at += part->n;
-        if (part->section != section) continue;
-        err = section == MX_SECTION_INVITE || section == MX_SECTION_KNOCK ? write_stripped(wr, part) : write_room(wr, part);
+    while (*popen < section) {
+        if (*popen != MX_SECTION_NONE) mx_jw_end_object(w);
+        mx_jw_key_object(w, section_names[++*popen]);
     }
-    mx_jw_end_object(wr->w);
-    return err;
 }
 
 /*
@@ -217,69 +207,20 @@ static const mx_error_t *make_view(writing_t *wr)
     return err || !bundled ? err : mx_room_view_bundle(wr->view, which, 0);
 }
 
-/* m.push_rules is what the saved rules make of the predefined ones, and is told when nothing is saved as well. */
-static void write_global(writing_t *wr)
+const mx_error_t *mx_sync_room_write_all(mx_json_writer_t *w, mx_sync_section_e *popen, int *ptold, mx_sync_full_t *full)
 {
-    mx_sync_full_t *full = wr->full;
-    int i, rules_told = !mx_sync_is_initial(full) || !mx_event_filter_allows(&full->filter->account_data, "m.push_rules", NULL, NULL, 0);
-
-    mx_jw_key_object(wr->w, "account_data");
-    mx_jw_key_array(wr->w, "events");
-    for (i = 0; i < full->nglobal; i++) {
-        mx_slice_t content = full->global[i].content;
-
-        if (mx_str_eq(full->global[i].type, "m.push_rules")) {
-            content = mx_user_push_rules_for_sync(full->ask->who->user_id, content, full->pool);
-            rules_told = 1;
-        }
-        mx_sync_write_account_data(wr->w, full->global[i].type, content);
-    }
-    if (!rules_told)
-        mx_sync_write_account_data(wr->w, "m.push_rules", mx_user_push_rules_for_sync(full->ask->who->user_id, MX_SLICE_NONE, full->pool));
-    mx_jw_end_array(wr->w);
-    mx_jw_end_object(wr->w);
-    if (full->nglobal || mx_sync_is_initial(full)) wr->told = 1;
-}
-
-/* What is told to the device. CS-API: send-to-device messaging, and end-to-end encryption: extensions to /sync. */
-static const mx_error_t *write_device(writing_t *wr)
-{
-    mx_sync_full_t *full = wr->full;
-    const mx_error_t *err = NULL;
-    int told = 0;
-
-    mx_sync_write_to_device(wr->w, full->messages, full->nmessages);
-    if (!mx_sync_is_initial(full)) {
-        mx_jw_key(wr->w, "device_lists");
-        err = mx_sync_device_lists_write(wr->w, &told, full);
-    }
-    mx_sync_write_stock(wr->w, full->stock);
-    if (told || full->nmessages || full->stock_moved) wr->told = 1;
-    return err;
-}
-
-const mx_error_t *mx_sync_room_write_all(mx_sync_answer_t *out, mx_sync_full_t *full)
-{
-    writing_t wr = { .full = full, .w = mx_jw_create(full->pool), .scratch = mx_jw_create(full->pool),
+    writing_t wr = { .full = full, .w = w, .scratch = mx_jw_create(full->pool), .told = *ptold,
                      .format = full->filter->event_format == MX_EVENT_FORMAT_FEDERATION ? MX_FORMAT_FEDERATION : MX_FORMAT_SYNC };
     const mx_error_t *err = make_view(&wr);
+    int i;
 
-    if (err) return err;
-    mx_jw_object(wr.w);
-    mx_jw_key_str(wr.w, "next_batch", mx_sync_token_format(full->upto, full->pool));
-    write_global(&wr);
-    err = mx_sync_presence_write_full(wr.w, &wr.told, full);
-    if (err) return err;
-    mx_jw_key_object(wr.w, "rooms");
-    err = write_section(&wr, MX_SECTION_JOIN, "join");
-    if (!err) err = write_section(&wr, MX_SECTION_INVITE, "invite");
-    if (!err) err = write_section(&wr, MX_SECTION_KNOCK, "knock");
-    if (!err) err = write_section(&wr, MX_SECTION_LEAVE, "leave");
-    if (err) return err;
-    mx_jw_end_object(wr.w);
-    err = write_device(&wr);
-    if (err) return err;
-    mx_jw_end_object(wr.w);
-    *out = (mx_sync_answer_t){ wr.w->buf, full->upto, !wr.told };
-    return NULL;
+    for (i = 0; !err && i < full->nparts && full->parts[i].section != MX_SECTION_NONE; i++) {
+        const mx_sync_part_t *part = &full->parts[i];
+
+        mx_sync_room_write_section(w, popen, part->section);
+        if (part->section == MX_SECTION_INVITE || part->section == MX_SECTION_KNOCK) err = write_stripped(&wr, part);
+        else err = write_room(&wr, part);
+    }
+    *ptold = wr.told;
+    return err;
 }

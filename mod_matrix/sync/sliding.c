@@ -182,7 +182,7 @@ static const mx_error_t *write_all(mx_sync_answer_t *out, mx_sliding_t *s)
         mx_jw_key_str(w, "pos", apr_psprintf(s->pool, "%" APR_INT64_T_FMT "/%" APR_INT64_T_FMT, next.version, s->upto));
     }
     mx_jw_end_object(w);
-    *out = (mx_sync_answer_t){ w->buf, s->upto, !s->told && s->ask->version };
+    *out = (mx_sync_answer_t){ w->buf, NULL, s->upto, !s->told && s->ask->version };
     return NULL;
 }
 

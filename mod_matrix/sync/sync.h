@@ -42,14 +42,20 @@ typedef struct mx_sync_ask_t {
     int patient;                 /* news of the last milliseconds may be left to a wake-up: the client waits anyway */
 } mx_sync_ask_t;
 
+typedef struct mx_sync_chunks_t mx_sync_chunks_t;
+
 typedef struct mx_sync_answer_t {
-    mx_buf_t *body;              /* the whole JSON answer */
+    mx_buf_t *body;              /* the JSON answer, or how it begins */
+    mx_sync_chunks_t *rest;      /* NULL: that is all of it */
     apr_int64_t position;        /* what its next_batch says */
     int empty;                   /* it tells nothing */
 } mx_sync_answer_t;
 
 /** Everything in (since, position] that concerns the user and passes the filter. CS-API: GET /sync. */
 const mx_error_t *mx_sync_answer(mx_sync_answer_t *out, mx_server_t *server, const mx_sync_ask_t *ask, apr_pool_t *pool);
+/** Reads on: empties the answer's body and writes what comes next into it. *pdone: that was the end. After an error there is no next.
+    What the ask pointed to must still be there. */
+const mx_error_t *mx_sync_chunks_next(int *pdone, mx_sync_chunks_t *rest);
 /** An answer that tells nothing but where to go on, and what is left of the device's keys. */
 const mx_error_t *mx_sync_answer_nothing(mx_buf_t **pbody, mx_server_t *server, const mx_who_t *who, apr_int64_t position,
                                          apr_pool_t *pool);

@@ -22,6 +22,7 @@ const mx_error_t *mx_client_get_versions(mx_reply_t *reply, mx_req_t *req)
     mx_jw_key_object(w, "unstable_features");
     for (i = 0; i < sizeof(features) / sizeof(features[0]); i++)
         mx_jw_key_bool(w, features[i], 1);
+    mx_jw_key_bool(w, "org.matrix.msc4140", req->server->settings->delayed_events_max > 0);
     mx_jw_end_object(w);
     mx_jw_end_object(w);
     mx_reply_writer(reply, w);

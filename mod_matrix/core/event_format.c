@@ -97,7 +97,7 @@ static void put_content(mx_buf_t *b, const client_fields_t *f, mx_slice_t redact
 static int unsigned_is_empty(const mx_event_unsigned_t *u)
 {
     return !u
-           || (u->age_ms < 0 && !u->transaction_id && !u->membership && !u->prev_content.len && !u->prev_sender
+           || (u->age_ms < 0 && !u->transaction_id && !u->delay_id && !u->membership && !u->prev_content.len && !u->prev_sender
                && !u->replaces_state && !u->redacted_because.len && !u->relations.len);
 }
 
@@ -110,6 +110,8 @@ static void write_unsigned(mx_json_writer_t *w, const mx_event_unsigned_t *u)
         mx_jw_key_raw(w, "m.relations", u->relations);
     if (u->membership)
         mx_jw_key_str(w, "membership", u->membership);
+    if (u->delay_id)
+        mx_jw_key_str(w, MX_EVENT_DELAY_ID, u->delay_id);
     if (u->prev_content.len)
         mx_jw_key_raw(w, "prev_content", u->prev_content);
     if (u->prev_sender)

@@ -6,6 +6,7 @@
 #include "glue/database.h"
 #include "glue/dbd.h"
 #include "glue/park.h"
+#include "room/delayed.h"
 #include "room/heads.h"
 #include "room/room.h"
 #include "server/cleanup.h"
@@ -143,6 +144,10 @@ static apr_status_t home_start(mx_home_t *home, const mx_host_t *host)
         rv = mx_server_cleanup_init(server);
     if (!rv)
         rv = mx_room_heads_init(server);
+    if (!rv)
+        rv = mx_room_delayed_init(server);
+    if (!rv && home->ready)
+        mx_runner_begin(server);
     return rv;
 }
 

@@ -218,7 +218,8 @@ static int choose_locked(live_t *live, apr_int64_t upto_least)
 
 static void write_unsigned(mx_buf_t *b, const live_t *live, const mx_sync_entry_t *entry)
 {
-    static const char age[] = ",\"unsigned\":{\"age\":", membership[] = ",\"membership\":\"join\"", txn[] = ",\"transaction_id\":";
+    static const char age[] = ",\"unsigned\":{\"age\":", membership[] = ",\"membership\":\"join\"", txn[] = ",\"transaction_id\":",
+                      delay[] = ",\"" MX_EVENT_DELAY_ID "\":";
     apr_int64_t age_ms = live->now_ms > entry->ts ? live->now_ms - entry->ts : 0;
     const mx_who_t *who = live->ask->who;
 
@@ -229,8 +230,11 @@ static void write_unsigned(mx_buf_t *b, const live_t *live, const mx_sync_entry_
         mx_buf_append_char(b, ',');
         mx_buf_append(b, entry->more_unsigned.p, entry->more_unsigned.len);
     }
-    if (entry->txn_id && entry->txn_device_nid == who->device_nid && entry->user_nid == who->user_nid) {
-        mx_buf_append(b, txn, sizeof(txn) - 1);
+    if (entry->txn_id && entry->user_nid == who->user_nid && (!entry->txn_device_nid || entry->txn_device_nid == who->device_nid)) {
+        if (entry->txn_device_nid)
+            mx_buf_append(b, txn, sizeof(txn) - 1);
+        else
+            mx_buf_append(b, delay, sizeof(delay) - 1);
         mx_jw_escape(b, entry->txn_id, strlen(entry->txn_id));
     }
     mx_buf_append_char(b, '}');

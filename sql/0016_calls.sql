@@ -1,5 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Events that are sent later (MSC4140). Owner: mod_matrix/room/delayed*.c, store/delayed.c
+-- What calls need: events that are sent later, events that all clients are told of for a while.
+
+-- Events that are sent later (MSC4140). Owner: mod_matrix/room/delayed.c, store/delayed.c
 -- All times here are the database's own: hosts may disagree on theirs.
 
 create table delayed_event (
@@ -105,3 +107,12 @@ begin
     end if;
     return 0;
 end $$;
+
+-- Sticky events (MSC4354): until when all clients of their rooms are told of them. Owner: mod_matrix/sync/sticky.c, store/sticky.c
+create table sticky (
+    nid      int8 primary key,
+    room_nid int8 not null,
+    until_ts int8 not null       -- ms, by the clock of the host that received the event
+);
+create index on sticky (room_nid, nid);
+create index on sticky (until_ts);

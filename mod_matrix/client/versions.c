@@ -7,8 +7,8 @@ static const char *const versions[] = { "r0.0.1", "r0.1.0", "r0.2.0", "r0.3.0", 
 
 /* What works before it is in a version listed above. */
 static const char *const features[] = { "org.matrix.e2e_cross_signing", "org.matrix.msc3440.stable", "org.matrix.msc3715.stable",
-                                        "org.matrix.msc3814", "org.matrix.msc3856.stable", "uk.tcpip.msc4133",
-                                        "uk.tcpip.msc4133.stable" };
+                                        "org.matrix.msc3814", "org.matrix.msc3856.stable", "org.matrix.msc4143", "org.matrix.msc4354",
+                                        "uk.tcpip.msc4133", "uk.tcpip.msc4133.stable" };
 
 const mx_error_t *mx_client_get_versions(mx_reply_t *reply, mx_req_t *req)
 {

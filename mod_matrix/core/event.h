@@ -85,6 +85,7 @@ typedef struct mx_event_draft_t {
     const char *state_key;           /* NULL: not state */
     const char *redacts;
     mx_slice_t content;              /* canonical JSON object */
+    const apr_int64_t *sticky_ms;    /* NULL: not sticky (core/sticky.h) */
     apr_int64_t depth, origin_server_ts;
     const char **prev_events; int nprev;
     const char **auth_events; int nauth;

@@ -83,7 +83,7 @@ static const mx_error_t *post(const char **pevent_id, mx_server_t *server, const
     mx_who_t who = { .user_id = event->user_id, .user_nid = event->user_nid, .device_id = "", .guest = event->guest,
                      .admin = event->admin };
     mx_room_draft_t draft = { .sender = event->user_id, .type = event->type, .state_key = event->state_key, .is_admin = event->admin,
-                              .txn_id = event->delay_id, .txn_scope = TXN_SCOPE };
+                              .sticky_ms = event->sticky_ms, .txn_id = event->delay_id, .txn_scope = TXN_SCOPE };
     mx_json_t *content = NULL;
 
     if (event->deactivated) return mx_error_make(pool, MX_E_USER_DEACTIVATED, "The account is deactivated.");

@@ -95,6 +95,11 @@ static const mx_error_t *delete_delayed(mx_runner_job_t *job, apr_pool_t *pool)
     return delete_old(job, mx_store_cleanup_delayed, DELAYED_KEPT_MS, pool);
 }
 
+static const mx_error_t *delete_sticky(mx_runner_job_t *job, apr_pool_t *pool)
+{
+    return delete_old(job, mx_store_cleanup_sticky, 0, pool);
+}
+
 static const mx_runner_task_t tasks[] = {
     { .name = "cleanup.snapshots", .run = collect_snapshots },
     { .name = "cleanup.transactions", .run = delete_txns },
@@ -102,6 +107,7 @@ static const mx_runner_task_t tasks[] = {
     { .name = "cleanup.tokens", .run = delete_tokens },
     { .name = "cleanup.resolutions", .run = delete_resolutions },
     { .name = "cleanup.delayed_events", .run = delete_delayed },
+    { .name = "cleanup.sticky_events", .run = delete_sticky },
 };
 
 apr_status_t mx_server_cleanup_init(mx_server_t *server)

@@ -22,5 +22,7 @@ mx_store_cleanup_fn mx_store_cleanup_refresh_tokens;
 mx_store_cleanup_fn mx_store_cleanup_resolutions;
 /** Delayed events that were sent or cancelled before. */
 mx_store_cleanup_fn mx_store_cleanup_delayed;
+/** Events that were sticky until before. */
+mx_store_cleanup_fn mx_store_cleanup_sticky;
 
 #endif

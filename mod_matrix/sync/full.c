@@ -94,7 +94,7 @@ static const mx_error_t *add_summaries(mx_sync_full_t *full)
 
 /* ---- receipts, typing, account data ---- */
 
-static mx_sync_part_t *part_of(mx_sync_full_t *full, apr_int64_t room_nid)
+mx_sync_part_t *mx_sync_part_of(mx_sync_full_t *full, apr_int64_t room_nid)
 {
     int low = 0, high = full->nparts - 1;
 
@@ -114,7 +114,7 @@ static void share_receipts(mx_sync_full_t *full, mx_sync_receipt_row_t *rows, in
     int i;
 
     for (i = 0; i < n; i++) {
-        mx_sync_part_t *part = part_of(full, rows[i].room_nid);
+        mx_sync_part_t *part = mx_sync_part_of(full, rows[i].room_nid);
 
         if (!part || !mx_event_filter_allows(&full->filter->ephemeral, "m.receipt", NULL, part->member->room_id, 0)) continue;
         if (!part->nreceipts++) part->receipts = &rows[i];
@@ -126,7 +126,7 @@ static void share_typing(mx_sync_full_t *full, mx_sync_typing_row_t *rows, int n
     int i;
 
     for (i = 0; i < n; i++) {
-        mx_sync_part_t *part = part_of(full, rows[i].room_nid);
+        mx_sync_part_t *part = mx_sync_part_of(full, rows[i].room_nid);
 
         if (!part || !mx_event_filter_allows(&full->filter->ephemeral, "m.typing", NULL, part->member->room_id, 0)) continue;
         if (rows[i].nusers || !part->fresh) part->typing = &rows[i];
@@ -139,7 +139,7 @@ static void share_data(mx_sync_full_t *full, mx_sync_data_row_t *rows, int n)
     int i, kept = 0;
 
     for (i = 0; i < n; i++) {
-        mx_sync_part_t *part = rows[i].room_nid ? part_of(full, rows[i].room_nid) : NULL;
+        mx_sync_part_t *part = rows[i].room_nid ? mx_sync_part_of(full, rows[i].room_nid) : NULL;
         const mx_event_filter_t *filter = part ? &full->filter->room_account_data : &full->filter->account_data;
 
         if ((rows[i].room_nid && !part) || !mx_event_filter_allows(filter, rows[i].type, NULL, part ? part->member->room_id : NULL, 0))
@@ -225,6 +225,7 @@ const mx_error_t *mx_sync_full_answer(mx_sync_answer_t *out, mx_server_t *server
     if (!err) err = mx_sync_push_settings_read(&full.settings, server, ask->who, full.upto, pool);
     if (!err) err = mx_sync_rooms_timelines(&full);
     if (!err) err = mx_sync_room_fork_settle(&full);
+    if (!err) err = mx_sync_sticky_load(&full);
     if (!err) err = add_summaries(&full);
     if (!err) err = mx_sync_room_state_load(&full);
     if (!err) err = add_small(&full);

@@ -39,6 +39,7 @@ typedef struct mx_sync_part_t {
     mx_sync_data_row_t *data;
     int nreceipts, ndata;
     const mx_sync_unread_room_t *unread;   /* of joined rooms that are told */
+    apr_array_header_t *sticky;  /* of mx_event_row_t: sticky events that the timeline lacks; NULL: none */
 } mx_sync_part_t;
 
 typedef struct mx_sync_full_t {
@@ -62,6 +63,8 @@ typedef struct mx_sync_full_t {
     apr_pool_t *pool;
 } mx_sync_full_t;
 
+/** The part of a room; NULL: it has none. */
+mx_sync_part_t *mx_sync_part_of(mx_sync_full_t *full, apr_int64_t room_nid);
 /** A room without news is left out. */
 int mx_sync_part_is_told(const mx_sync_part_t *part);
 static inline int mx_sync_is_initial(const mx_sync_full_t *full) { return full->ask->since < 0; }
@@ -89,6 +92,9 @@ const mx_error_t *mx_sync_room_state_load(mx_sync_full_t *full);
 /* room_lazy.c */
 /** Members that lazy loading adds: afterwards the parts' `state` holds them, and `members` (of apr_int64_t) as well. */
 const mx_error_t *mx_sync_room_lazy_add(apr_array_header_t *members, mx_sync_full_t *full);
+/* sticky.c */
+/** What the timelines lack of sticky events. After the timelines are settled. MSC4354. */
+const mx_error_t *mx_sync_sticky_load(mx_sync_full_t *full);
 /* room_write.c */
 const mx_error_t *mx_sync_room_write_all(mx_sync_answer_t *out, mx_sync_full_t *full);
 

@@ -112,7 +112,28 @@ end $$;
 create table sticky (
     nid      int8 primary key,
     room_nid int8 not null,
-    until_ts int8 not null       -- ms, by the clock of the host that received the event
+    until_ts int8 not null,      -- ms, by the clock of the host that received the event
+    failed   bool not null       -- soft-failed: asked again while it is sticky
 );
 create index on sticky (room_nid, nid);
 create index on sticky (until_ts);
+create index on sticky (nid) where failed;
+
+-- A soft-failed event that the room's state of that version allows comes into the timeline, as if it had come now. False: nothing was done.
+create function sticky_restore(p_nid int8, p_room int8, p_ver int8) returns bool language plpgsql as $$
+declare
+    at int8;
+begin
+    perform from room where room_nid = p_room and ver = p_ver for no key update;
+    if not found then
+        return false;
+    end if;
+    update sticky set failed = false where nid = p_nid and failed;
+    if not found then
+        return false;
+    end if;
+    at := (stream_next_n(1))[1];
+    update event set flags = flags & ~2, ord = at where nid = p_nid and room_nid = p_room and flags & 2 <> 0;
+    update room set ver = room.ver + 1, last_stream = at where room_nid = p_room;
+    return true;
+end $$;

@@ -19,5 +19,13 @@ typedef struct mx_sticky_ask_t {
 } mx_sticky_ask_t;
 /** Events that are sticky still and not redacted, in the order of the stream. Who may see the room's history is not asked. */
 apr_status_t mx_store_sticky_read(mx_event_row_t **prows, int *pn, mx_conn_t *conn, const mx_sticky_ask_t *ask, apr_pool_t *pool);
+/** Soft-failed ones that are sticky still, state events left out; the oldest `limit`. */
+apr_status_t mx_store_sticky_failed(mx_event_row_t **prows, int *pn, mx_store_t *store, apr_int64_t now_ms, int limit, apr_pool_t *pool);
+/**
+ * A soft-failed event comes into the timeline, as if it had come now. *prestored 0: it is none any more, or the room is not of the
+ * version that allowed it.
+ */
+apr_status_t mx_store_sticky_restore(int *prestored, mx_store_t *store, apr_int64_t nid, apr_int64_t room_nid, apr_int64_t ver,
+                                     apr_pool_t *pool);
 
 #endif

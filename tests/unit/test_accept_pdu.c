@@ -143,7 +143,8 @@ START_TEST(what_soft_fails_and_is_sticky_comes_when_it_is_allowed)
     int left = 0;
     fresh("11");
     joined = far_joins("@u:far");
-    sticky = make(&(wish_t){ .sender = "@u:far", .type = "m.room.message", .content = "{\"n\":1}", .prev = { joined }, .sticky_ms = 600000 });
+    sticky = make(&(wish_t){ .sender = "@u:far", .type = "m.room.message", .content = "{\"n\":1}", .prev = { joined },
+                             .sticky_ms = 600000 });
     plain = make(&(wish_t){ .sender = "@u:far", .type = "m.room.message", .content = "{\"n\":2}", .prev = { joined } });
     homeserver_send(server, room_id, "@creator:h", "m.room.member", "@u:far", "{\"membership\":\"ban\"}");
     expect("soft-failed", receive_event(sticky));

@@ -32,6 +32,17 @@ static void write_room_versions(mx_json_writer_t *w, const mx_settings_t *settin
     mx_jw_end_object(w);
 }
 
+/** MSC4140: limits as a capability. Without any delayed events there is nothing to tell. */
+static void write_delayed_events(mx_json_writer_t *w, const mx_settings_t *settings)
+{
+    if (!settings->delayed_events_max)
+        return;
+    mx_jw_key_object(w, "org.matrix.msc4140.delayed_events");
+    mx_jw_key_int(w, "max_delay_ms", settings->event_delay_max_ms);
+    mx_jw_key_int(w, "max_scheduled", settings->delayed_events_max);
+    mx_jw_end_object(w);
+}
+
 const mx_error_t *mx_client_get_capabilities(mx_reply_t *reply, mx_req_t *req)
 {
     mx_json_writer_t *w = mx_jw_create(req->pool);
@@ -44,6 +55,7 @@ const mx_error_t *mx_client_get_capabilities(mx_reply_t *reply, mx_req_t *req)
         mx_jw_end_object(w);
     }
     write_room_versions(w, req->server->settings);
+    write_delayed_events(w, req->server->settings);
     mx_jw_end_object(w);
     mx_jw_end_object(w);
     mx_reply_writer(reply, w);

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* CS-API: /rooms/{roomId}/state and /rooms/{roomId}/state/{eventType}/{stateKey}. */
-#include "api/req.h"
-#include "room/alias.h"
-#include "room/member.h"
+#include "api/post.h"
 #include "room/state_read.h"
 #include "room/view.h"
 
@@ -71,29 +69,9 @@ const mx_error_t *mx_client_get_room_state_with_key(mx_reply_t *reply, mx_req_t 
     return mx_str_eq(format, "event") ? get_event(reply, req, reader) : get_content(reply, req, reader);
 }
 
-/** What the auth rules do not know of an event that a client sends as state. */
-static const mx_error_t *check_state(mx_req_t *req, const char *room_id, const mx_room_draft_t *draft)
-{
-    if (strcmp(draft->type, "m.room.canonical_alias") == 0 && !*draft->state_key)
-        return mx_room_alias_check_canonical(req->server, room_id, req->body, req->pool);
-    if (strcmp(draft->type, "m.room.member") == 0)
-        return mx_room_member_check_state(req->server, req->who, room_id, draft->state_key, req->body, req->pool);
-    return NULL;
-}
-
 const mx_error_t *mx_client_set_room_state_with_key(mx_reply_t *reply, mx_req_t *req)
 {
-    const char *room_id = NULL, *event_id = NULL;
-    mx_room_draft_t draft = { .sender = req->who->user_id, .type = mx_param_path(req, "eventType"),
-                              .state_key = mx_param_path(req, "stateKey"), .content = req->body };
-    const mx_error_t *err = mx_param_room_id(&room_id, req, "roomId");
+    mx_room_draft_t draft = { .type = mx_param_path(req, "eventType"), .state_key = mx_param_path(req, "stateKey") };
 
-    if (!err) err = check_state(req, room_id, &draft);
-    if (!err) err = mx_room_send(&event_id, req->server, room_id, &draft, 1, req->pool);
-    if (!err && strcmp(draft.type, "m.room.guest_access") == 0) mx_room_member_expel_guests(req->server, room_id, req->pool);
-    if (!err) {
-        reply->json = mx_json_new_object(req->pool);
-        mx_json_set_str(reply->json, "event_id", event_id);
-    }
-    return err;
+    return mx_post_event(reply, req, &draft);
 }

@@ -12,7 +12,9 @@ static const char *const features[] = {
     "org.matrix.msc3715.stable",
     "org.matrix.msc3814",
     "org.matrix.msc3856.stable",
+    "org.matrix.msc4143",
     "org.matrix.msc4155",
+    "org.matrix.msc4354",
     "org.matrix.msc4380",
     "org.matrix.msc4380.stable",
     "org.matrix.simplified_msc3575",
@@ -32,6 +34,7 @@ const mx_error_t *mx_client_get_versions(mx_reply_t *reply, mx_req_t *req)
     mx_jw_key_object(w, "unstable_features");
     for (i = 0; i < sizeof(features) / sizeof(features[0]); i++)
         mx_jw_key_bool(w, features[i], 1);
+    mx_jw_key_bool(w, "org.matrix.msc4140", req->server->settings->delayed_events_max > 0);
     mx_jw_end_object(w);
     mx_jw_end_object(w);
     mx_reply_writer(reply, w);

@@ -17,6 +17,7 @@
 #define MX_EVENT_FIELD_MAX_BYTES 255   /* sender, room_id, type, state_key, event_id */
 #define MX_EVENT_MAX_PREV 20
 #define MX_EVENT_MAX_AUTH 10
+#define MX_EVENT_DELAY_ID "org.matrix.msc4140.delay_id"   /* in unsigned */
 #define MX_EVENT_NEAR_BYTES 120        /* of an event's short texts beside its fields */
 
 typedef enum { MX_MEMBERSHIP_NONE, MX_MEMBERSHIP_INVITE, MX_MEMBERSHIP_JOIN, MX_MEMBERSHIP_KNOCK, MX_MEMBERSHIP_LEAVE,
@@ -84,6 +85,7 @@ typedef struct mx_event_draft_t {
     const char *state_key;           /* NULL: not state */
     const char *redacts;
     mx_slice_t content;              /* canonical JSON object */
+    const apr_int64_t *sticky_ms;    /* NULL: not sticky (core/sticky.h) */
     apr_int64_t depth, origin_server_ts;
     const char **prev_events; int nprev;
     const char **auth_events; int nauth;
@@ -115,6 +117,7 @@ mx_slice_t mx_event_redact(const mx_room_version_t *version, mx_slice_t pdu, apr
 typedef struct mx_event_unsigned_t {
     apr_int64_t age_ms;              /* <0: left out */
     const char *transaction_id;      /* only for the device that sent it */
+    const char *delay_id;            /* of an event that was sent later, only for its sender. MSC4140 */
     const char *membership;          /* the reading user's membership at the event */
     mx_slice_t prev_content;         /* raw content of the replaced state event */
     const char *prev_sender;

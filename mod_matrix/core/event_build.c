@@ -6,6 +6,7 @@
 #include "base/base64.h"
 #include "core/event_private.h"
 #include "core/ident.h"
+#include "core/sticky.h"
 
 #define EVENT_ID_RANDOM_CHARS 18            /* versions 1 and 2 */
 #define SIGNATURE_ROOM_BYTES 160            /* what a signature adds beside the server's name */
@@ -61,6 +62,11 @@ static apr_size_t write_draft(mx_json_writer_t *w, const mx_event_draft_t *d, co
     if (event_id)
         mx_jw_key_str(w, "event_id", event_id);
     cut = w->buf->len;
+    if (d->sticky_ms) {
+        mx_jw_key_object(w, MX_STICKY_KEY);
+        mx_jw_key_int(w, "duration_ms", *d->sticky_ms);
+        mx_jw_end_object(w);
+    }
     mx_jw_key_int(w, "origin_server_ts", d->origin_server_ts);
     write_ids(w, d, "prev_events", d->prev_events, d->nprev, d->prev_hashes);
     if (d->redacts && !d->version->updated_redaction)

@@ -5,10 +5,11 @@
  * them is not told to clients.
  */
 #include "core/event_private.h"
+#include "core/sticky.h"
 
 /** Raw values of the members that clients see; len 0 if absent. */
 typedef struct client_fields_t {
-    mx_slice_t content, origin_server_ts, redacts, sender, state_key, type;
+    mx_slice_t content, origin_server_ts, redacts, sender, state_key, sticky, type;
 } client_fields_t;
 
 static mx_slice_t *field_slot(client_fields_t *f, const char *key, apr_size_t len)
@@ -22,6 +23,8 @@ static mx_slice_t *field_slot(client_fields_t *f, const char *key, apr_size_t le
         return memcmp(key, "content", 7) == 0 ? &f->content : memcmp(key, "redacts", 7) == 0 ? &f->redacts : NULL;
     case 9:
         return memcmp(key, "state_key", 9) == 0 ? &f->state_key : NULL;
+    case sizeof(MX_STICKY_KEY) - 1:
+        return memcmp(key, MX_STICKY_KEY, sizeof(MX_STICKY_KEY) - 1) == 0 ? &f->sticky : NULL;
     case 16:
         return memcmp(key, "origin_server_ts", 16) == 0 ? &f->origin_server_ts : NULL;
     default:
@@ -43,8 +46,7 @@ static void find_fields(client_fields_t *f, mx_slice_t pdu)
     }
 }
 
-/** The member of a canonical object without allocating. */
-static mx_slice_t find_member(mx_slice_t object, mx_slice_t name)
+mx_slice_t mx_event_find_member(mx_slice_t object, mx_slice_t name)
 {
     const char *p = object.p + 1, *end = object.p + object.len;
     while (p < end && *p == '"') {
@@ -69,7 +71,7 @@ static void put_slice(mx_buf_t *b, mx_slice_t s)
  */
 static mx_slice_t both_redacts(mx_slice_t *pinner, const client_fields_t *f)
 {
-    mx_slice_t inner = find_member(f->content, MX_SLICE_LIT("redacts"));
+    mx_slice_t inner = mx_event_find_member(f->content, MX_SLICE_LIT("redacts"));
     *pinner = MX_SLICE_NONE;
     if (f->redacts.len) {
         if (!inner.len)
@@ -97,11 +99,12 @@ static void put_content(mx_buf_t *b, const client_fields_t *f, mx_slice_t redact
 static int unsigned_is_empty(const mx_event_unsigned_t *u)
 {
     return !u
-           || (u->age_ms < 0 && !u->transaction_id && !u->membership && !u->prev_content.len && !u->prev_sender
+           || (u->age_ms < 0 && !u->transaction_id && !u->delay_id && !u->membership && !u->prev_content.len && !u->prev_sender
                && !u->replaces_state && !u->redacted_because.len && !u->relations.len);
 }
 
-static void write_unsigned(mx_json_writer_t *w, const mx_event_unsigned_t *u)
+/** `ttl_ms`: so much longer it is sticky. */
+static void write_unsigned(mx_json_writer_t *w, const mx_event_unsigned_t *u, apr_int64_t ttl_ms)
 {
     mx_jw_object(w);
     if (u->age_ms >= 0)
@@ -110,6 +113,10 @@ static void write_unsigned(mx_json_writer_t *w, const mx_event_unsigned_t *u)
         mx_jw_key_raw(w, "m.relations", u->relations);
     if (u->membership)
         mx_jw_key_str(w, "membership", u->membership);
+    if (ttl_ms > 0)
+        mx_jw_key_int(w, MX_STICKY_TTL, ttl_ms);
+    if (u->delay_id)
+        mx_jw_key_str(w, MX_EVENT_DELAY_ID, u->delay_id);
     if (u->prev_content.len)
         mx_jw_key_raw(w, "prev_content", u->prev_content);
     if (u->prev_sender)
@@ -123,20 +130,21 @@ static void write_unsigned(mx_json_writer_t *w, const mx_event_unsigned_t *u)
     mx_jw_end_object(w);
 }
 
-static void put_unsigned(mx_json_writer_t *w, const mx_event_unsigned_t *uns)
+/** `sticky`: the event's member of that name. */
+static void put_unsigned(mx_json_writer_t *w, const mx_event_unsigned_t *uns, mx_slice_t sticky)
 {
     if (unsigned_is_empty(uns))
         return;
     PUT(w->buf, ",\"unsigned\":");
     w->after_key = 1;
-    write_unsigned(w, uns);
+    write_unsigned(w, uns, sticky.len && uns->age_ms >= 0 ? mx_sticky_duration(sticky) - uns->age_ms : 0);
 }
 
 /** The PDU as it is, and `unsigned`. */
 static void write_federation(mx_json_writer_t *w, mx_slice_t pdu, const mx_event_unsigned_t *uns)
 {
     mx_jw_raw(w, pdu.p, pdu.len - 1);
-    put_unsigned(w, uns);
+    put_unsigned(w, uns, MX_SLICE_NONE);
     mx_buf_append_char(w->buf, '}');
 }
 
@@ -170,6 +178,10 @@ void mx_event_write_raw(mx_json_writer_t *w, mx_slice_t pdu, const char *event_i
     put_content(b, &f, inner);
     if (format != MX_FORMAT_STRIPPED) {
         put_ids(b, event_id, format == MX_FORMAT_SYNC ? NULL : room_id);
+        if (f.sticky.len) {
+            PUT(b, ",\"" MX_STICKY_KEY "\":");
+            put_slice(b, f.sticky);
+        }
         PUT(b, ",\"origin_server_ts\":");
         put_slice(b, f.origin_server_ts);
         if (redacts.len) {
@@ -186,7 +198,7 @@ void mx_event_write_raw(mx_json_writer_t *w, mx_slice_t pdu, const char *event_i
     PUT(b, ",\"type\":");
     put_slice(b, f.type);
     if (format != MX_FORMAT_STRIPPED)
-        put_unsigned(w, uns);
+        put_unsigned(w, uns, f.sticky);
     mx_jw_end_object(w);
 }
 

@@ -17,6 +17,9 @@ const mx_error_t *mx_event_fill(mx_event_t *ev);
  */
 mx_slice_t mx_redact_scan(const mx_room_version_t *version, const mx_json_scan_t *scan, int without_signatures, apr_pool_t *pool);
 
+/** The raw value of a member of a canonical object, without allocating; of length 0: it has none. */
+mx_slice_t mx_event_find_member(mx_slice_t object, mx_slice_t name);
+
 /** Appends `"key":` for a key that needs no escapes, and a comma before it unless it is the object's first. */
 char *mx_event_put_key(char *q, const char *first, mx_slice_t key);
 

@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 
+#define NAMESPACED_MAX_BYTES 255
 #define PORT_MAX_DIGITS 5
 #define HASH_CHARS 43                 /* of SHA-256 in unpadded base64 */
 
@@ -140,4 +141,14 @@ int mx_ident_is_opaque(const char *s, apr_size_t max)
 {
     apr_size_t len = s ? strlen(s) : 0;
     return len >= 1 && len <= max && mx_str_is_utf8(s, len);
+}
+
+int mx_ident_is_namespaced(const char *s)
+{
+    const char *p;
+    if (!s || *s < 'a' || *s > 'z')
+        return 0;
+    for (p = s; (*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9') || *p == '_' || *p == '.' || *p == '-'; p++)
+        ;
+    return !*p && p - s <= NAMESPACED_MAX_BYTES;
 }

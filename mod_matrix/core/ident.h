@@ -25,6 +25,8 @@ const char *mx_ident_server(const char *id);
 char *mx_ident_localpart(const char *id, apr_pool_t *pool);
 /** 1 if the id's server is `server_name`. */
 int mx_ident_is_local(const char *id, const char *server_name);
+/** a-z, then a-z 0-9 _ . -, at most 255 bytes. Appendices: common namespaced identifier grammar, the namespace not asked for. */
+int mx_ident_is_namespaced(const char *s);
 /** Opaque identifiers of the unstable grammar for types, keys, device ids, txn ids: 1 to `max` bytes, no NUL. */
 int mx_ident_is_opaque(const char *s, apr_size_t max);
 

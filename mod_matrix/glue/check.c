@@ -70,6 +70,30 @@ static int read_key(check_t *check, mx_host_t *host)
     return 0;
 }
 
+/** MSC4143: discovery of transport infrastructure. */
+static int is_transport(const mx_json_t *json)
+{
+    return mx_json_is(json, MX_JSON_OBJECT) && mx_ident_is_namespaced(mx_json_get_str(json, "type"));
+}
+
+static void check_transports(check_t *check, const mx_host_t *host)
+{
+    const char *text = host->vhost->set.rtc_transports, *why = NULL;
+    mx_json_t *json = NULL;
+    apr_size_t i;
+    if (!text)
+        return;
+    if (mx_json_parse(&json, &why, text, strlen(text), NULL, check->ptemp) != MX_JSON_OK)
+        problem(check, host->server, "MatrixRtcTransports is no JSON: %s", why ? why : "it is malformed");
+    else if (!mx_json_is(json, MX_JSON_ARRAY))
+        problem(check, host->server, "MatrixRtcTransports must be an array of objects");
+    for (i = 0; mx_json_is(json, MX_JSON_ARRAY) && i < mx_json_len(json); i++) {
+        if (!is_transport(mx_json_at(json, i)))
+            problem(check, host->server, "entry %d of MatrixRtcTransports must be an object with the \"type\" of a transport, e.g. \"livekit\"",
+                    (int)i + 1);
+    }
+}
+
 static int check_dbd(check_t *check, const mx_host_t *host)
 {
     const mx_vhost_t *vhost = host->vhost;
@@ -120,6 +144,7 @@ static void host_add(check_t *check, server_rec *s, mx_vhost_t *vhost)
         problem(check, s, "MatrixServerName %s is not a server name: it must be a host name or address, perhaps with :port", host->name);
     read_key(check, host);
     check_dbd(check, host);
+    check_transports(check, host);
     vhost->host = host;
     while (*end)
         end = &(*end)->next;

@@ -6,8 +6,10 @@
 #include "glue/database.h"
 #include "glue/dbd.h"
 #include "glue/park.h"
+#include "room/delayed.h"
 #include "room/heads.h"
 #include "room/room.h"
+#include "room/sticky.h"
 #include "server/cleanup.h"
 #include "server/runner.h"
 #include "sync/sync.h"
@@ -143,6 +145,12 @@ static apr_status_t home_start(mx_home_t *home, const mx_host_t *host)
         rv = mx_server_cleanup_init(server);
     if (!rv)
         rv = mx_room_heads_init(server);
+    if (!rv)
+        rv = mx_room_delayed_init(server);
+    if (!rv)
+        rv = mx_room_sticky_init(server);
+    if (!rv && home->ready)
+        mx_runner_begin(server);
     return rv;
 }
 

@@ -2,6 +2,8 @@
 /* The questions to a database before it is used. */
 #include "glue/database.h"
 
+#include "server/runner.h"
+
 #include "store/schema.h"
 
 #include <ap_mpm.h>
@@ -150,8 +152,10 @@ static void ask_again(mx_home_t *home, apr_pool_t *pool)
     apr_atomic_set32(&home->asked, 1);
     if (err)
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, home->host->server, "MX0503: %s", err);
-    else
+    else {
         apr_atomic_set32(&home->ready, 1);
+        mx_runner_begin(&home->server);
+    }
 }
 
 int mx_database_ready(mx_home_t *home, apr_pool_t *pool)

@@ -242,6 +242,7 @@ static const mx_error_t *build(adding_t *a)
                               .state_key = d->state_key,
                               .redacts = a->item->redacts,
                               .content = content_for(a),
+                              .sticky_ms = d->sticky_ms,
                               .depth = b->depth < MX_ROOM_DEPTH_MAX ? b->depth + 1 : MX_ROOM_DEPTH_MAX,
                               .origin_server_ts = apr_time_as_msec(apr_time_now()),
                               .prev_events = b->prev,
@@ -413,6 +414,7 @@ static void fill_row(adding_t *a)
     row->sender_nid = a->item->sender_nid;
     row->type_nid = a->item->type_nid;
     row->flags = mx_room_accept_flags(a->event, a->b->server);
+    row->sticky_until = mx_room_accept_sticky_until(a->event, row->flags);
     row->before = a->b->snap;
     if (d->txn_id && a->b->room) {
         row->device_nid = d->device_nid;

@@ -264,6 +264,7 @@ static const mx_error_t *fill_row(mx_room_accept_adding_t *a, building_t *u)
     row->type_nid = u->in->type_nid;
     row->before = u->b->snap;
     row->flags = mx_room_accept_flags(ev, u->server) | (u->in->out->outcome == MX_PDU_REJECTED ? MX_EVENT_FLAG_REJECTED : 0);
+    row->sticky_until = mx_room_accept_sticky_until(ev, row->flags);
     memcpy(row->auth, u->auth_refs, sizeof(row->auth[0]) * (apr_size_t)ev->nauth);
     row->nauth = ev->nauth;
     if (!ev->state_key)

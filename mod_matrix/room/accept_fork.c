@@ -311,6 +311,7 @@ static const mx_error_t *fill_row(forked_t *f, int flags)
     row->ts = ev->origin_server_ts;
     row->depth = ev->depth;
     row->flags = flags | mx_room_accept_flags(ev, r->server);
+    row->sticky_until = mx_room_accept_sticky_until(ev, row->flags);
     row->before = r->before;
     memcpy(row->auth, r->auth_nids, sizeof(row->auth[0]) * (apr_size_t)r->nauth);
     row->nauth = r->nauth;

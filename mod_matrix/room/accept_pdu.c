@@ -6,6 +6,7 @@
 #include "core/ident.h"
 #include "room/outlier.h"
 #include "room/send_turn.h"
+#include "room/sticky.h"
 #include "store/event_id.h"
 
 /* ---- what needs no room ---- */
@@ -203,6 +204,8 @@ static const mx_error_t *store(int *pagain, mx_room_receiving_t *r, mx_room_pdu_
     /* It is stored; a view that cannot be read now is read by whoever comes next. */
     if (mx_room_cache_reload(&next, r->server, r->room, r->pool) != NULL)
         mx_cache_remove(r->server->room->views, &r->room->nid, sizeof(r->room->nid));
+    if (outcome == MX_PDU_SOFT_FAILED && batch.events[0].sticky_until)
+        mx_room_sticky_failed(r->server);
     mx_server_stream_moved(r->server);
     return NULL;
 }

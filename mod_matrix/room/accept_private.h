@@ -54,8 +54,10 @@ const mx_error_t *mx_room_accept_put_state(mx_room_accept_adding_t *a);
 /** The event becomes the last of the batch. */
 void mx_room_accept_append(mx_room_accept_adding_t *a);
 
-/** What the flags of its row say of the event itself: MX_EVENT_FLAG_STATE, _LOCAL, _SILENT. */
+/** What the flags of its row say of the event itself: MX_EVENT_FLAG_STATE, _LOCAL, _SILENT, _STICKY. */
 int mx_room_accept_flags(const mx_event_t *event, const mx_server_t *server);
+/** Until when (ms) an event that came now, with these flags, is sticky; 0: not any more, or never. MSC4354. */
+apr_int64_t mx_room_accept_sticky_until(const mx_event_t *event, int flags);
 
 /** The scope of a transaction id as the database has it: a device may use one id in two rooms. */
 const char *mx_room_accept_txn_scope(apr_int64_t room_nid, const char *scope, apr_pool_t *pool);

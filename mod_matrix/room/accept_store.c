@@ -5,6 +5,7 @@
 #include "room/marks.h"
 
 #include "core/ident.h"
+#include "core/sticky.h"
 #include "store/event_id.h"
 
 int mx_room_accept_flags(const mx_event_t *event, const mx_server_t *server)
@@ -14,7 +15,19 @@ int mx_room_accept_flags(const mx_event_t *event, const mx_server_t *server)
         flags |= MX_EVENT_FLAG_LOCAL;
     if (mx_room_heads_is_dummy(event))
         flags |= MX_EVENT_FLAG_SILENT;
+    if (mx_sticky_duration_of(event) > 0)
+        flags |= MX_EVENT_FLAG_STICKY;
     return flags;
+}
+
+apr_int64_t mx_room_accept_sticky_until(const mx_event_t *event, int flags)
+{
+    apr_int64_t now_ms, from;
+    if (!(flags & MX_EVENT_FLAG_STICKY) || flags & MX_EVENT_FLAG_REJECTED)
+        return 0;
+    now_ms = apr_time_as_msec(apr_time_now());
+    from = event->origin_server_ts < now_ms ? event->origin_server_ts : now_ms;
+    return from + mx_sticky_duration_of(event) > now_ms ? from + mx_sticky_duration_of(event) : 0;
 }
 
 const char *mx_room_accept_txn_scope(apr_int64_t room_nid, const char *scope, apr_pool_t *pool)
@@ -58,13 +71,21 @@ static void set_heads(mx_room_accept_t *b)
     rows->depth = b->depth;
 }
 
+static int has_sticky(const mx_persist_batch_t *rows)
+{
+    int i;
+    for (i = 0; i < rows->nevents && !(rows->events[i].flags & MX_EVENT_FLAG_STICKY); i++)
+        ;
+    return i < rows->nevents;
+}
+
 static apr_status_t persist(mx_persist_result_t **presult, mx_room_accept_t *b, mx_persist_begin_t *begin)
 {
     mx_persist_batch_t *rows = &b->rows;
     mx_store_mark_t *marks;
     mx_room_marks_read(&marks, &rows->nmarks, b->events, rows->nevents, b->power, b->pool);
     rows->marks = marks;
-    if (!begin && !b->changes && !rows->heads && !rows->turn && b->room->priv->nheads <= MX_EVENT_MAX_PREV)
+    if (!begin && !b->changes && !rows->heads && !rows->turn && b->room->priv->nheads <= MX_EVENT_MAX_PREV && !has_sticky(rows))
         return rows->nmarks ? mx_store_persist_messages(presult, b->server->store, rows, b->pool)
                             : mx_room_group_store(presult, b->server, rows, b->pool);
     if (!rows->heads)

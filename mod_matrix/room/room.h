@@ -57,6 +57,7 @@ typedef struct mx_room_draft_t {
     const char *state_key;           /* NULL: not state */
     const mx_json_t *content;        /* an object */
     const char *redacts;
+    const apr_int64_t *sticky_ms;    /* NULL: not sticky (core/sticky.h) */
     int is_admin;                    /* of this server: may redact what users of this server sent */
     apr_int64_t device_nid;          /* with txn_id: transaction id of the send, else 0 */
     const char *txn_id, *txn_scope;

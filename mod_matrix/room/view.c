@@ -21,7 +21,7 @@ struct mx_room_view_t {
     apr_int64_t now_ms;
     apr_hash_t *related;             /* nid → mx_event_row_t: replaced state events and redactions */
     apr_hash_t *hidden;              /* nids of replaced events that the reader may not see */
-    apr_hash_t *txn_ids;             /* nid → transaction id */
+    apr_hash_t *txn_ids;             /* nid → mx_txn_row_t */
     mx_membership_e *memberships;    /* of the reader, before each row; NULL: no reader */
     apr_int64_t member_skey;         /* of the reader's own member events */
     mx_room_bundles_t *bundles;      /* NULL: nothing is bundled */
@@ -103,7 +103,7 @@ static const mx_error_t *load_hidden(mx_room_view_t *view)
     return err;
 }
 
-/** Transaction ids of what the reader's own device sent. */
+/** Transaction ids of what the reader's own device sent, and delay ids of what was sent for the reader. */
 static const mx_error_t *load_txn_ids(mx_room_view_t *view)
 {
     apr_int64_t *nids = apr_palloc(view->pool, (view->n + 1) * sizeof(*nids));
@@ -121,7 +121,7 @@ static const mx_error_t *load_txn_ids(mx_room_view_t *view)
     if (rv != APR_SUCCESS)
         return mx_server_store_error(rv, "reading transaction ids", view->pool);
     for (i = 0; i < ntxns; i++)
-        apr_hash_set(view->txn_ids, &txns[i].nid, sizeof(txns[i].nid), txns[i].txn_id);
+        apr_hash_set(view->txn_ids, &txns[i].nid, sizeof(txns[i].nid), &txns[i]);
     return NULL;
 }
 
@@ -243,9 +243,11 @@ static const char *membership_at(const mx_room_view_t *view, int i)
 static void fill_unsigned(mx_event_unsigned_t *uns, mx_room_view_t *view, int i)
 {
     const mx_event_row_t *row = &view->rows[i], *other;
+    const mx_txn_row_t *txn = apr_hash_get(view->txn_ids, &row->nid, sizeof(row->nid));
 
     uns->age_ms = age_ms(view, row);
-    uns->transaction_id = apr_hash_get(view->txn_ids, &row->nid, sizeof(row->nid));
+    if (txn)
+        *(txn->delayed ? &uns->delay_id : &uns->transaction_id) = txn->txn_id;
     uns->membership = membership_at(view, i);
     other = row->replaces ? apr_hash_get(view->related, &row->replaces, sizeof(row->replaces)) : NULL;
     if (other) {

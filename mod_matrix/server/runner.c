@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #define SLEEP_MIN_MS 20              /* what is due and locked is looked for no more often */
-#define SLEEP_MAX_MS 600000
+#define SLEEP_MAX_MS 30000           /* so late at most is noticed that another host, which is gone, has made something due */
 #define SLEEP_JITTER_MS 200          /* children that wait for the same moment do not all come at once */
 #define RETRY_MS 1000                /* the database is away, or a task failed: doubled each time … */
 #define RETRY_MAX_MS 3600000         /* … up to this */
@@ -33,6 +33,8 @@ struct mx_runner_t {
     apr_int64_t idle_ms;             /* so long without a write, and the thread ends */
     apr_uint64_t woken;              /* atomic: bits of tasks with work */
     int moved;                       /* atomic: something was written since the thread last looked */
+    int look;                        /* atomic: due times have changed */
+    int beginning;                   /* atomic: nothing was written yet, the thread is to see whether something waits */
     int running, stopping;           /* atomic, written under the lock */
 };
 
@@ -42,6 +44,7 @@ typedef struct turn_t {
     apr_pool_t *pool;                /* cleared after each turn */
     apr_time_t active;               /* the last write that was noticed */
     int known;                       /* the rows of the tasks are there */
+    int exact;                       /* what is due next is known here to the millisecond, and likely to be ours */
     int failed;                      /* turns in a row */
 } turn_t;
 
@@ -68,12 +71,17 @@ static int is_stopping(const mx_runner_t *runner)
     return __atomic_load_n(&runner->stopping, __ATOMIC_ACQUIRE);
 }
 
-/** Until the time is over, the child ends, or (`for_work`) a task is woken. */
+static int has_news(mx_runner_t *runner)
+{
+    return __atomic_load_n(&runner->woken, __ATOMIC_ACQUIRE) || __atomic_load_n(&runner->look, __ATOMIC_ACQUIRE);
+}
+
+/** Until the time is over, the child ends, or (`for_work`) a task is woken or due times have changed. */
 static void sleep_for(mx_runner_t *runner, apr_interval_time_t us, int for_work)
 {
     apr_time_t end = apr_time_now() + us;
     apr_thread_mutex_lock(runner->lock);
-    while (us > 0 && !runner->stopping && !(for_work && __atomic_load_n(&runner->woken, __ATOMIC_ACQUIRE))) {
+    while (us > 0 && !runner->stopping && !(for_work && has_news(runner))) {
         apr_thread_cond_timedwait(runner->wake, runner->lock, us);
         us = end - apr_time_now();
     }
@@ -142,6 +150,8 @@ static apr_int64_t due_after(const mx_runner_job_t *job)
 {
     if (job->more || job->cut)
         return 0;
+    if (job->next_ms >= 0 && job->next_ms < job->task->interval_ms)
+        return job->next_ms;
     return job->task->interval_ms + jitter(job->task->interval_ms / 10);
 }
 
@@ -165,7 +175,7 @@ static apr_status_t run_task(turn_t *turn, const mx_lease_t *lease, apr_time_t a
 {
     mx_runner_t *runner = turn->runner;
     const mx_runner_task_t *task = find_task(runner, lease->name);
-    mx_runner_job_t job = { .server = runner->server, .task = task, .renewed = asked };
+    mx_runner_job_t job = { .server = runner->server, .task = task, .next_ms = -1, .renewed = asked };
     const mx_error_t *err;
     apr_pool_t *pool;
     apr_status_t rv;
@@ -178,6 +188,7 @@ static apr_status_t run_task(turn_t *turn, const mx_lease_t *lease, apr_time_t a
     mx_log(runner->server->log, MX_LOG_DEBUG, 0, "the task %s took %" APR_TIME_T_FMT " ms", task->name,
            apr_time_as_msec(apr_time_now() - asked));
     rv = give_back(&job, err, lease->fails, turn->pool);
+    turn->exact |= !err && job.next_ms >= 0;
     apr_pool_destroy(pool);
     return rv;
 }
@@ -215,6 +226,7 @@ static apr_status_t take_turn(apr_int64_t *psleep_ms, turn_t *turn)
     if (rv != APR_SUCCESS)
         return rv;
     turn->known = 1;
+    turn->exact |= __atomic_exchange_n(&runner->look, 0, __ATOMIC_ACQ_REL);
     asked = apr_time_now();
     rv = mx_store_lease_take(&lease, store, runner->names, runner->ntasks, runner->holder, runner->server->settings->task_lease_ms,
                              turn->pool);
@@ -227,19 +239,44 @@ static apr_status_t take_turn(apr_int64_t *psleep_ms, turn_t *turn)
         rv = APR_SUCCESS;
     }
     *psleep_ms = *psleep_ms < SLEEP_MIN_MS ? SLEEP_MIN_MS : *psleep_ms > SLEEP_MAX_MS ? SLEEP_MAX_MS : *psleep_ms;
-    *psleep_ms += jitter(SLEEP_JITTER_MS);
+    if (!turn->exact)
+        *psleep_ms += jitter(SLEEP_JITTER_MS);
     return rv;
+}
+
+/** 1 if a task has something that waits for its time, or the database does not say. */
+static int is_waiting(turn_t *turn)
+{
+    const mx_runner_t *runner = turn->runner;
+    int i, waiting = 0;
+    for (i = 0; i < runner->ntasks && !waiting; i++) {
+        if (runner->tasks[i]->is_waiting && runner->tasks[i]->is_waiting(&waiting, runner->server, turn->pool) != APR_SUCCESS)
+            waiting = 1;
+    }
+    apr_pool_clear(turn->pool);
+    return waiting;
+}
+
+/** Nothing was written for so long, or ever, and nothing waits. */
+static int is_idle(turn_t *turn)
+{
+    apr_time_t now = apr_time_now();
+    if (__atomic_exchange_n(&turn->runner->moved, 0, __ATOMIC_SEQ_CST))
+        turn->active = now;
+    if (now - turn->active < turn->runner->idle_ms * 1000)
+        return 0;
+    if (!is_waiting(turn))
+        return 1;
+    turn->active = now;
+    return 0;
 }
 
 /** 1: nothing to live for; who writes from now on starts another thread. */
 static int is_over(turn_t *turn)
 {
     mx_runner_t *runner = turn->runner;
-    apr_time_t now = apr_time_now();
     int over;
-    if (__atomic_exchange_n(&runner->moved, 0, __ATOMIC_SEQ_CST))
-        turn->active = now;
-    if (!is_stopping(runner) && now - turn->active < runner->idle_ms * 1000)
+    if (!is_stopping(runner) && !is_idle(turn))
         return 0;
     apr_thread_mutex_lock(runner->lock);
     __atomic_store_n(&runner->running, 0, __ATOMIC_SEQ_CST);
@@ -253,6 +290,8 @@ static int is_over(turn_t *turn)
 static void *APR_THREAD_FUNC run(apr_thread_t *thread, void *data)
 {
     turn_t turn = { .runner = data, .active = apr_time_now() };
+    if (__atomic_exchange_n(&turn.runner->beginning, 0, __ATOMIC_SEQ_CST))
+        turn.active = 0;
     apr_pool_create(&turn.pool, turn.runner->run_pool);
     apr_pool_tag(turn.pool, "mx_runner_turn");
     while (!is_over(&turn)) {
@@ -341,6 +380,25 @@ void mx_runner_wake(mx_server_t *server, const mx_runner_task_t *task)
         apr_thread_mutex_unlock(runner->lock);
     }
     mx_runner_stream_moved(server);
+}
+
+void mx_runner_look(mx_server_t *server)
+{
+    mx_runner_t *runner = server->runner;
+    if (!runner)
+        return;
+    if (!__atomic_exchange_n(&runner->look, 1, __ATOMIC_ACQ_REL)) {
+        apr_thread_mutex_lock(runner->lock);
+        apr_thread_cond_signal(runner->wake);
+        apr_thread_mutex_unlock(runner->lock);
+    }
+    mx_runner_stream_moved(server);
+}
+
+void mx_runner_begin(mx_server_t *server)
+{
+    __atomic_store_n(&server->runner->beginning, 1, __ATOMIC_SEQ_CST);
+    mx_runner_start(server);
 }
 
 void mx_runner_stop(mx_server_t *server)

@@ -5,8 +5,9 @@
  * user's transaction, never on a request's thread.
  *
  * One thread for each homeserver and child, which starts with the first write (mx_server_stream_moved()) or wake and ends when there
- * was neither for twice the longest interval: a homeserver that nobody uses costs neither thread nor connection. The thread sleeps until
- * something is due; it borrows a connection for single statements only. What fails waits longer each time, with jitter.
+ * was neither for twice the longest interval and nothing waits for its time: a homeserver that nobody uses costs neither thread nor
+ * connection, but for a look when the child starts. The thread sleeps until something is due; it borrows a connection for single
+ * statements only. What fails waits longer each time, with jitter.
  */
 #ifndef MX_SERVER_RUNNER_H
 #define MX_SERVER_RUNNER_H
@@ -21,6 +22,7 @@ typedef struct mx_runner_t mx_runner_t;
 typedef struct mx_runner_job_t {
     mx_server_t *server;
     int more;                        /* set it: there is more to do, run again as soon as others had their turn */
+    apr_int64_t next_ms;             /* set it to run again after so long, to the millisecond; -1: after the interval */
     const struct mx_runner_task_t *task;
     /* the runner's own */
     apr_time_t deadline, renewed;
@@ -33,6 +35,11 @@ typedef struct mx_runner_task_t {
     apr_int64_t slice_ms;            /* so long a run may take before others have their turn */
     /** Works in steps and asks mx_runner_go_on() between them. The pool is cleared when it returns. An error: it failed. */
     const mx_error_t *(*run)(mx_runner_job_t *job, apr_pool_t *pool);
+    /**
+     * NULL, or says whether something waits for its time, whoever writes or not: then the thread does not end, and begins with the child.
+     * Asked when a child starts and when the thread would end. What makes something wait moves the due time of the lease itself.
+     */
+    apr_status_t (*is_waiting)(int *pwaiting, mx_server_t *server, apr_pool_t *pool);
 } mx_runner_task_t;
 
 /** Makes the runner, without a thread. In child_init; `server->store` must be there. */
@@ -43,6 +50,10 @@ apr_status_t mx_runner_add(mx_server_t *server, const mx_runner_task_t *task);
 void mx_runner_start(mx_server_t *server);
 /** The task has work now: call it after the commit that made it. Costs no query here. Any thread. */
 void mx_runner_wake(mx_server_t *server, const mx_runner_task_t *task);
+/** Due times have changed: the thread looks at them again. Costs no query here. Any thread. */
+void mx_runner_look(mx_server_t *server);
+/** For child_init, after all tasks were added: starts the thread, which ends at once if nothing waits for its time. */
+void mx_runner_begin(mx_server_t *server);
 /** Something was written. Two loads where the runner knows that already. Any thread; a server without a runner is allowed. */
 void mx_runner_stream_moved(mx_server_t *server);
 /** Ends the thread and waits for it: a step of a task at most. The lease in hand is given back. At the end of the child. */

@@ -20,5 +20,9 @@ mx_store_cleanup_fn mx_store_cleanup_access_tokens;
 mx_store_cleanup_fn mx_store_cleanup_refresh_tokens;
 /** Remembered resolutions of forks, last found before the day of that time. */
 mx_store_cleanup_fn mx_store_cleanup_resolutions;
+/** Delayed events that were sent or cancelled before. */
+mx_store_cleanup_fn mx_store_cleanup_delayed;
+/** Events that were sticky until before. */
+mx_store_cleanup_fn mx_store_cleanup_sticky;
 
 #endif

@@ -13,7 +13,8 @@ typedef enum {
     MX_EVENT_FLAG_LOCAL = 16,        /* sent by a user of ours */
     MX_EVENT_FLAG_STATE = 32,
     MX_EVENT_FLAG_AFTER_GAP = 64,    /* not shown, and what was before it is missing: the next event that is shown begins after a gap */
-    MX_EVENT_FLAG_SILENT = 128       /* has its place in the timeline and in the DAG as others have, and no client is shown it */
+    MX_EVENT_FLAG_SILENT = 128,      /* has its place in the timeline and in the DAG as others have, and no client is shown it */
+    MX_EVENT_FLAG_STICKY = 256       /* begins as a sticky event, whatever became of it (store/sticky.h) */
 } mx_event_flag_e;
 
 /** Events with any of these stand outside of the timeline, and are no heads. */

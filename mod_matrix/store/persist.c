@@ -4,6 +4,7 @@
 
 #include "store/outlier.h"
 #include "store/redaction.h"
+#include "store/sticky.h"
 
 /** What only batches with state have, column by column. */
 typedef struct columns_t {
@@ -242,9 +243,17 @@ static int has_gap(const mx_persist_batch_t *batch)
     return i < batch->nevents;
 }
 
+static int has_sticky(const mx_persist_batch_t *batch)
+{
+    int i;
+    for (i = 0; i < batch->nevents && !batch->events[i].sticky_until; i++)
+        ;
+    return i < batch->nevents;
+}
+
 static int is_more(const mx_persist_batch_t *batch)
 {
-    return batch->redaction_waits.p || batch->redaction_ends || batch->nmarks || has_gap(batch);
+    return batch->redaction_waits.p || batch->redaction_ends || batch->nmarks || has_gap(batch) || has_sticky(batch);
 }
 
 static apr_status_t persist_gaps(const mx_persist_result_t *r, mx_conn_t *conn, const mx_persist_batch_t *batch, apr_pool_t *pool)
@@ -258,10 +267,26 @@ static apr_status_t persist_gaps(const mx_persist_result_t *r, mx_conn_t *conn, 
     return n ? mx_store_outlier_gap(conn, nids, n, pool) : APR_SUCCESS;
 }
 
+static apr_status_t persist_sticky(const mx_persist_result_t *r, mx_conn_t *conn, const mx_persist_batch_t *batch, apr_pool_t *pool)
+{
+    apr_int64_t *nids = apr_palloc(pool, sizeof(*nids) * (apr_size_t)(batch->nevents + 1));
+    apr_int64_t *until = apr_palloc(pool, sizeof(*until) * (apr_size_t)(batch->nevents + 1));
+    int i, n = 0;
+    for (i = 0; i < batch->nevents; i++) {
+        if (!batch->events[i].sticky_until)
+            continue;
+        nids[n] = r->nids[i];
+        until[n++] = batch->events[i].sticky_until;
+    }
+    return n ? mx_store_sticky_put(conn, r->room_nid, nids, until, n, pool) : APR_SUCCESS;
+}
+
 /** What persist_batch() does not do, on its transaction. */
 static apr_status_t persist_more(const mx_persist_result_t *r, mx_conn_t *conn, const mx_persist_batch_t *batch, apr_pool_t *pool)
 {
     apr_status_t rv = persist_gaps(r, conn, batch, pool);
+    if (rv == APR_SUCCESS)
+        rv = persist_sticky(r, conn, batch, pool);
     if (rv == APR_SUCCESS && batch->redaction_waits.p)
         rv = mx_store_redaction_wait(conn, r->room_nid, batch->redaction_waits, r->nids[0], pool);
     if (rv == APR_SUCCESS && batch->nmarks)

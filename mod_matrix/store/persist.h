@@ -21,6 +21,7 @@ typedef struct mx_persist_event_t {
     apr_int64_t ts, depth, sender_nid;
     int type_nid, flags;
     mx_ref_t before;                 /* snapshot: state before the event */
+    apr_int64_t sticky_until;        /* ms; 0: not sticky. Not of plain messages */
     int after_gap;                   /* it is shown, and what was before it is missing */
     apr_int64_t device_nid;          /* with a txn_id */
     const char *txn_id, *txn_scope;  /* NULL: none */

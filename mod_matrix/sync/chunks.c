@@ -74,7 +74,9 @@ static mx_sync_full_t take_chunk(mx_sync_chunks_t *chunks)
 
         if (events + more > max && end > chunks->at) break;
         events += more;
-        chunk.njoined += is_of(&full->parts[end++], MX_SECTION_JOIN);
+        chunk.njoined += is_of(&full->parts[end], MX_SECTION_JOIN);
+        if (is_of(&full->parts[end], MX_SECTION_LEAVE) && !chunk.nleft++) chunk.left = end - chunks->at;
+        end++;
     }
     chunk.parts += chunks->at;
     chunk.nparts = end - chunks->at;

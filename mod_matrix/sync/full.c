@@ -94,20 +94,26 @@ static const mx_error_t *add_summaries(mx_sync_full_t *full)
 
 /* ---- receipts, typing, account data ---- */
 
-/* What is small is told of joined rooms alone. */
-static mx_sync_part_t *part_of(mx_sync_full_t *full, apr_int64_t room_nid)
+static mx_sync_part_t *find_part(mx_sync_part_t *parts, int n, apr_int64_t room_nid)
 {
-    int low = 0, high = full->njoined - 1;
+    int low = 0, high = n - 1;
 
     while (low <= high) {
         int mid = (low + high) / 2;
-        apr_int64_t nid = full->parts[mid].member->room_nid;
+        apr_int64_t nid = parts[mid].member->room_nid;
 
-        if (nid == room_nid) return &full->parts[mid];
+        if (nid == room_nid) return &parts[mid];
         if (nid < room_nid) low = mid + 1;
         else high = mid - 1;
     }
     return NULL;
+}
+
+mx_sync_part_t *mx_sync_part_of(mx_sync_full_t *full, apr_int64_t room_nid)
+{
+    mx_sync_part_t *part = find_part(full->parts, full->njoined, room_nid);
+
+    return part ? part : find_part(full->parts + full->left, full->nleft, room_nid);
 }
 
 static void share_receipts(mx_sync_full_t *full, mx_sync_receipt_row_t *rows, int n)
@@ -115,7 +121,7 @@ static void share_receipts(mx_sync_full_t *full, mx_sync_receipt_row_t *rows, in
     int i;
 
     for (i = 0; i < n; i++) {
-        mx_sync_part_t *part = part_of(full, rows[i].room_nid);
+        mx_sync_part_t *part = mx_sync_part_of(full, rows[i].room_nid);
 
         if (!part || !mx_event_filter_allows(&full->filter->ephemeral, "m.receipt", NULL, part->member->room_id, 0)) continue;
         if (!part->nreceipts++) part->receipts = &rows[i];
@@ -127,7 +133,7 @@ static void share_typing(mx_sync_full_t *full, mx_sync_typing_row_t *rows, int n
     int i;
 
     for (i = 0; i < n; i++) {
-        mx_sync_part_t *part = part_of(full, rows[i].room_nid);
+        mx_sync_part_t *part = mx_sync_part_of(full, rows[i].room_nid);
 
         if (!part || !mx_event_filter_allows(&full->filter->ephemeral, "m.typing", NULL, part->member->room_id, 0)) continue;
         if (rows[i].nusers || !part->fresh) part->typing = &rows[i];
@@ -140,7 +146,7 @@ static void share_data(mx_sync_full_t *full, mx_sync_data_row_t *rows, int n)
     int i, kept = 0;
 
     for (i = 0; i < n; i++) {
-        mx_sync_part_t *part = rows[i].room_nid ? part_of(full, rows[i].room_nid) : NULL;
+        mx_sync_part_t *part = rows[i].room_nid ? mx_sync_part_of(full, rows[i].room_nid) : NULL;
         const mx_event_filter_t *filter = part ? &full->filter->room_account_data : &full->filter->account_data;
 
         if ((rows[i].room_nid && !part) || !mx_event_filter_allows(filter, rows[i].type, NULL, part ? part->member->room_id : NULL, 0))
@@ -222,6 +228,7 @@ const mx_error_t *mx_sync_full_load(mx_sync_full_t *chunk)
     const mx_error_t *err = mx_sync_rooms_timelines(chunk);
 
     if (!err) err = mx_sync_room_fork_settle(chunk);
+    if (!err) err = mx_sync_sticky_load(chunk);
     if (!err) err = add_summaries(chunk);
     if (!err) err = mx_sync_room_state_load(chunk);
     if (!err) err = add_small(chunk);

@@ -41,6 +41,7 @@ typedef struct mx_sync_part_t {
     mx_sync_data_row_t *data;
     int nreceipts, ndata;
     const mx_sync_unread_room_t *unread;   /* of joined rooms that are told */
+    apr_array_header_t *sticky;  /* of mx_event_row_t: sticky events that the timeline lacks; NULL: none */
 } mx_sync_part_t;
 
 typedef struct mx_sync_full_t {
@@ -54,6 +55,7 @@ typedef struct mx_sync_full_t {
     mx_sync_part_t *parts;       /* in the order of room_nid; from chunks.c on by section first, those of none last */
     int nparts;
     int njoined;                 /* of a chunk: so many parts are of MX_SECTION_JOIN, before the others */
+    int left, nleft;             /* … and so many, from there on, of MX_SECTION_LEAVE */
     mx_user_push_settings_t *settings;
     mx_sync_data_row_t *global;  /* account data; of the first chunk */
     int nglobal;
@@ -66,6 +68,8 @@ typedef struct mx_sync_full_t {
     apr_pool_t *pool;
 } mx_sync_full_t;
 
+/** The part of a room; NULL: it has none. */
+mx_sync_part_t *mx_sync_part_of(mx_sync_full_t *full, apr_int64_t room_nid);
 /** A room without news is left out. */
 int mx_sync_part_is_told(const mx_sync_part_t *part);
 static inline int mx_sync_is_initial(const mx_sync_full_t *full) { return full->ask->since < 0; }
@@ -98,6 +102,9 @@ const mx_error_t *mx_sync_room_lazy_add(apr_array_header_t *members, mx_sync_ful
 /* invites.c */
 /** Takes invitations out that the reader is not to see: of ignored users, or refused. `settings` must be there. */
 const mx_error_t *mx_sync_invites_hide(mx_sync_full_t *full);
+/* sticky.c */
+/** What the timelines lack of sticky events. After the timelines are settled. MSC4354. */
+const mx_error_t *mx_sync_sticky_load(mx_sync_full_t *full);
 /* room_write.c */
 /** Writes a chunk's rooms. *popen: the section whose object `w` has open, and afterwards has. *ptold is set if anything was told. */
 const mx_error_t *mx_sync_room_write_all(mx_json_writer_t *w, mx_sync_section_e *popen, int *ptold, mx_sync_full_t *full);

@@ -4,6 +4,7 @@
  * (a gap, a resolved fork, the reader's own membership, changed members, lazily loaded ones, unusual filters) it declines, and the
  * answer comes from the database (sync/full.c). Both say the same.
  */
+#include "core/sticky.h"
 #include "sync/devices.h"
 #include "sync/presence.h"
 #include "sync/tally.h"
@@ -55,8 +56,8 @@ int mx_sync_entry_passes(const mx_sync_entry_t *entry, const mx_filter_t *filter
     if (entry->room_nid && !mx_filter_allows_room(filter, entry->room_id)) return 0;
     switch (entry->kind) {
     case MX_ENTRY_EVENT:
-        /* what the timeline refuses may still change the state that is told */
-        return entry->is_state || entry->jumps
+        /* what the timeline refuses may still change the state that is told, or is told because it is sticky */
+        return entry->is_state || entry->jumps || entry->sticky_ms
                || (!entry->silent
                    && mx_event_filter_allows(&filter->timeline, entry->type, entry->user_id, entry->room_id, entry->has_url));
     case MX_ENTRY_ACCOUNT_DATA:
@@ -123,7 +124,8 @@ static int take_event(live_t *live, const mx_sync_entry_t *entry)
     live_room_t *room;
 
     if (entry->moves_summary || entry->jumps || apr_atomic_read32((apr_uint32_t *)(apr_uintptr_t)&entry->stale)) return 0;
-    if (!mx_event_filter_allows(&filter->timeline, entry->type, entry->user_id, entry->room_id, entry->has_url)) return !entry->is_state;
+    if (!mx_event_filter_allows(&filter->timeline, entry->type, entry->user_id, entry->room_id, entry->has_url))
+        return !entry->is_state && !entry->sticky_ms;
     if (filter->state.lazy_load_members
         && !mx_sync_lazy_known(live->state, live->ask->who->device_nid, entry->room_nid, entry->user_nid, live->ask->acked))
         return 0;
@@ -227,19 +229,27 @@ static int choose_locked(live_t *live, apr_int64_t upto_least)
 
 static void write_unsigned(mx_buf_t *b, const live_t *live, const mx_sync_entry_t *entry)
 {
-    static const char age[] = ",\"unsigned\":{\"age\":", membership[] = ",\"membership\":\"join\"", txn[] = ",\"transaction_id\":";
+    static const char age[] = ",\"unsigned\":{\"age\":", membership[] = ",\"membership\":\"join\"", txn[] = ",\"transaction_id\":",
+                      ttl[] = ",\"" MX_STICKY_TTL "\":", delay[] = ",\"" MX_EVENT_DELAY_ID "\":";
     apr_int64_t age_ms = live->now_ms > entry->ts ? live->now_ms - entry->ts : 0;
     const mx_who_t *who = live->ask->who;
 
     mx_buf_append(b, age, sizeof(age) - 1);
     b->len += (apr_size_t)apr_snprintf(mx_buf_reserve(b, 24), 24, "%" APR_INT64_T_FMT, age_ms);
     mx_buf_append(b, membership, sizeof(membership) - 1);
+    if (entry->sticky_ms > age_ms) {
+        mx_buf_append(b, ttl, sizeof(ttl) - 1);
+        b->len += (apr_size_t)apr_snprintf(mx_buf_reserve(b, 24), 24, "%" APR_INT64_T_FMT, entry->sticky_ms - age_ms);
+    }
     if (entry->more_unsigned.len) {
         mx_buf_append_char(b, ',');
         mx_buf_append(b, entry->more_unsigned.p, entry->more_unsigned.len);
     }
-    if (entry->txn_id && entry->txn_device_nid == who->device_nid && entry->user_nid == who->user_nid) {
-        mx_buf_append(b, txn, sizeof(txn) - 1);
+    if (entry->txn_id && entry->user_nid == who->user_nid && (!entry->txn_device_nid || entry->txn_device_nid == who->device_nid)) {
+        if (entry->txn_device_nid)
+            mx_buf_append(b, txn, sizeof(txn) - 1);
+        else
+            mx_buf_append(b, delay, sizeof(delay) - 1);
         mx_jw_escape(b, entry->txn_id, strlen(entry->txn_id));
     }
     mx_buf_append_char(b, '}');

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* New rows of the stream as entries of the ring: everything that is the same for all readers is written here, once. */
+#include "core/sticky.h"
 #include "room/facts.h"
 #include "store/event_id.h"
 #include "store/sync_devices.h"
@@ -206,6 +207,7 @@ static apr_status_t add_event(reading_t *rd, const mx_sync_event_row_t *row)
     entry->ts = event->ts;
     entry->is_state = (event->flags & MX_EVENT_FLAG_STATE) != 0;
     entry->silent = (event->flags & MX_EVENT_FLAG_SILENT) != 0;
+    entry->sticky_ms = event->flags & MX_EVENT_FLAG_STICKY ? mx_sticky_duration_in(event->pdu) : 0;
     entry->txn_device_nid = row->txn_device_nid;
     entry->txn_id = keep_str(rd, row->txn_id);
     read_content(entry, rd, row);

@@ -33,6 +33,7 @@ typedef struct mx_sync_entry_t {
     mx_slice_t body;             /* event: client form without `unsigned` and the last brace; receipt: {"ts":…}; presence:
                                     as sync/presence.h begins it; else a whole event */
     unsigned is_state : 1, has_url : 1;
+    apr_int64_t sticky_ms;       /* how long it is sticky, from its ts on; 0: not. MSC4354 */
     unsigned silent : 1;         /* no client is shown the event itself */
     unsigned moves_summary : 1;  /* a membership, not only a profile, or the room's name changed: counts and heroes may differ */
     unsigned jumps : 1;          /* after a gap, or the room's state became another than this event says: the database has to tell */

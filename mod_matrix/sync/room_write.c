@@ -12,6 +12,7 @@ typedef struct writing_t {
     mx_room_view_t *view;            /* of all timelines' rows, one after the other */
     mx_event_format_e format;
     int at;                          /* next row of the view */
+    int sticky_at;                   /* next of its rows that are sticky events beside the timelines: they come last */
     int told;                        /* anything at all */
 } writing_t;
 
@@ -54,6 +55,24 @@ static const mx_error_t *write_timeline(writing_t *wr, const mx_sync_part_t *par
     mx_jw_key_bool(w, "limited", part->limited);
     mx_jw_key_str(w, "prev_batch", mx_sync_token_format(part->prev > 0 ? part->prev : 0, wr->full->pool));
     mx_jw_end_object(w);
+    return err;
+}
+
+/* MSC4354: sticky events have a section of their own, unless the timeline has them. */
+static const mx_error_t *write_sticky(writing_t *wr, const mx_sync_part_t *part)
+{
+    const mx_error_t *err = NULL;
+    int i;
+
+    if (!part->sticky) return NULL;
+    mx_jw_key_object(wr->w, "msc4354_sticky");
+    mx_jw_key_array(wr->w, "events");
+    for (i = 0; !err && i < part->sticky->nelts; i++) {
+        err = mx_room_view_write(event_target(wr), wr->view, wr->sticky_at++, wr->format);
+        if (!err && wr->full->filter->event_fields) err = cut_fields(wr);
+    }
+    mx_jw_end_array(wr->w);
+    mx_jw_end_object(wr->w);
     return err;
 }
 
@@ -129,7 +148,7 @@ static void write_summary(writing_t *wr, const mx_sync_part_t *part)
 int mx_sync_part_is_told(const mx_sync_part_t *part)
 {
     return part->fresh || part->full || part->n || part->limited || part->state_rows->nelts || part->nreceipts || part->typing
-           || part->ndata;
+           || part->ndata || part->sticky;
 }
 
 static const mx_error_t *write_room(writing_t *wr, const mx_sync_part_t *part)
@@ -142,6 +161,7 @@ static const mx_error_t *write_room(writing_t *wr, const mx_sync_part_t *part)
     write_summary(wr, part);
     err = write_timeline(wr, part);
     if (!err) err = write_state(wr, part);
+    if (!err) err = write_sticky(wr, part);
     write_small(wr, part);
     if (part->unread) mx_sync_unread_write(wr->w, part->unread, wr->full->filter->timeline.unread_thread_notifications);
     mx_jw_end_object(wr->w);
@@ -193,7 +213,7 @@ static const mx_error_t *make_view(writing_t *wr)
     const mx_error_t *err;
     int i, n = 0, bundled = 0;
 
-    for (i = 0; i < full->nparts; i++) n += full->parts[i].n;
+    for (i = 0; i < full->nparts; i++) n += full->parts[i].n + (full->parts[i].sticky ? full->parts[i].sticky->nelts : 0);
     rows = apr_palloc(full->pool, sizeof(*rows) * (apr_size_t)(n + 1));
     which = apr_palloc(full->pool, (apr_size_t)n + 1);
     for (i = 0, n = 0; i < full->nparts; i++) {
@@ -202,6 +222,15 @@ static const mx_error_t *make_view(writing_t *wr)
         memset(which + n, bundle_of(&full->parts[i]), (apr_size_t)full->parts[i].n);
         bundled |= which[n];
         n += full->parts[i].n;
+    }
+    wr->sticky_at = n;
+    for (i = 0; i < full->nparts; i++) {
+        const apr_array_header_t *sticky = full->parts[i].sticky;
+
+        if (!sticky) continue;
+        memcpy(rows + n, sticky->elts, sizeof(*rows) * (apr_size_t)sticky->nelts);
+        memset(which + n, MX_ROOM_BUNDLE_NOT, (apr_size_t)sticky->nelts);
+        n += sticky->nelts;
     }
     err = mx_room_view_create(&wr->view, full->server, full->ask->who, rows, n, full->now, full->pool);
     return err || !bundled ? err : mx_room_view_bundle(wr->view, which, 0);

@@ -3,6 +3,7 @@
 #include "user/deactivation.h"
 
 #include "room/room.h"
+#include "store/delayed.h"
 #include "store/device.h"
 #include "store/key_backup.h"
 #include "store/user.h"
@@ -22,6 +23,7 @@ static apr_status_t account_close(apr_int64_t *pepoch, mx_server_t *server, cons
     if (!rv) rv = mx_store_user_deactivate(conn, user_nid, erase, pool);
     if (!rv) rv = mx_store_device_delete_all(pepoch, conn, user_nid, 0, pool);
     if (!rv) rv = mx_store_backup_forget(conn, user_nid, pool);
+    if (!rv) rv = mx_store_delayed_forget(conn, user_nid, pool);
     if (!rv) rv = mx_store_commit(conn);
     mx_store_return(conn);
     return rv;

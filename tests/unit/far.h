@@ -54,7 +54,7 @@ typedef struct wish_t {
     const char *prev[MX_EVENT_MAX_PREV];     /* none: the heads */
     const char *auth[MX_EVENT_MAX_AUTH];     /* none: those of the room's state now */
     const char *signer;                      /* "far" */
-    apr_int64_t ts;
+    apr_int64_t ts, sticky_ms;               /* 0: now; not sticky */
 } wish_t;
 
 static inline int choose_auth(const char **ids, const wish_t *w, mx_room_t *room)
@@ -79,7 +79,7 @@ static inline mx_event_t *make(const wish_t *w)
     mx_event_draft_t d = { .version = room->version, .room_id = room_id, .sender = w->sender, .type = w->type, .state_key = w->state_key,
                            .redacts = w->redacts, .content = mx_slice_str(unit_canonical(w->content)), .depth = room->priv->depth + 1,
                            .origin_server_ts = w->ts ? w->ts : apr_time_as_msec(apr_time_now()), .prev_events = prev, .auth_events = auth,
-                           .origin = "far" };
+                           .sticky_ms = w->sticky_ms ? &w->sticky_ms : NULL, .origin = "far" };
     mx_event_t *event = NULL;
     for (d.nprev = 0; w->prev[d.nprev]; d.nprev++)
         prev[d.nprev] = w->prev[d.nprev];

@@ -2,6 +2,8 @@
 /* Events of another server on their way into a room of ours. SS-API: checks performed on receipt of a PDU. */
 #include "far.h"
 
+#include "room/sticky.h"
+
 static const char *const versions[] = { "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12" };
 
 START_TEST(a_stranger_joins_and_talks_in_every_version)
@@ -130,6 +132,64 @@ START_TEST(what_is_allowed_only_in_the_past_soft_fails)
     ck_assert_int_eq(room_now()->priv->nheads, 1);
     ck_assert_str_eq(head(0), auth[0]);
     ck_assert_int_eq(membership("@u:far"), MX_MEMBERSHIP_BAN);
+}
+END_TEST
+
+/* MSC4354: soft-failure checks are made again while an event is sticky. */
+START_TEST(what_soft_fails_and_is_sticky_comes_when_it_is_allowed)
+{
+    const char *joined, *before;
+    mx_event_t *sticky, *plain;
+    int left = 0;
+    fresh("11");
+    joined = far_joins("@u:far");
+    sticky = make(&(wish_t){ .sender = "@u:far", .type = "m.room.message", .content = "{\"n\":1}", .prev = { joined },
+                             .sticky_ms = 600000 });
+    plain = make(&(wish_t){ .sender = "@u:far", .type = "m.room.message", .content = "{\"n\":2}", .prev = { joined } });
+    homeserver_send(server, room_id, "@creator:h", "m.room.member", "@u:far", "{\"membership\":\"ban\"}");
+    expect("soft-failed", receive_event(sticky));
+    expect("soft-failed", receive_event(plain));
+    ck_assert_ptr_null(mx_room_sticky_ask_again(&left, server, pool));
+    ck_assert_int_eq(left, 1);
+    ck_assert_int_ne(flags_of(sticky->event_id) & MX_EVENT_FLAG_SOFT_FAILED, 0);
+    homeserver_send(server, room_id, "@creator:h", "m.room.member", "@u:far", "{\"membership\":\"leave\"}");
+    far_joins("@u:far");
+    before = head(0);
+    left = 0;
+    ck_assert_ptr_null(mx_room_sticky_ask_again(&left, server, pool));
+    ck_assert_int_eq(left, 0);
+    ck_assert_int_eq(flags_of(sticky->event_id) & MX_EVENT_FLAG_SOFT_FAILED, 0);
+    ck_assert_int_ne(flags_of(plain->event_id) & MX_EVENT_FLAG_SOFT_FAILED, 0);
+    ck_assert_int_eq(database_number("select count(*) from event e join room r on r.last_stream = e.ord where e.ord <> e.nid"), 1);
+    ck_assert_str_eq(head(0), before);
+    ck_assert_ptr_null(mx_room_sticky_ask_again(&left, server, pool));
+    ck_assert_int_eq(left, 0);
+    expect("known", receive_event(sticky));
+}
+END_TEST
+
+/* MSC4354: the start is when it came at the latest, and an hour is the most. */
+START_TEST(how_long_an_event_is_sticky_is_not_for_its_server_to_say)
+{
+    static const struct {
+        apr_int64_t ts_from_now, sticky_ms;
+        long least_s, most_s;        /* from now; 0, 0: not sticky */
+    } cases[] = {
+        { 0, 60000, 55, 60 }, { 0, 99999999999, 3590, 3600 }, { 86400000, 60000, 55, 60 }, { -30000, 60000, 25, 30 },
+        { -61000, 60000, 0, 0 }, { 0, -5, 0, 0 },
+    };
+    apr_size_t i;
+    fresh("11");
+    far_joins("@u:far");
+    for (i = 0; i < UNIT_COUNT(cases); i++) {
+        apr_int64_t now_ms = apr_time_as_msec(apr_time_now());
+        long left;
+        expect("stored", receive(.sender = "@u:far", .type = "m.room.message", .content = "{}", .ts = now_ms + cases[i].ts_from_now,
+                                 .sticky_ms = cases[i].sticky_ms));
+        left = database_number("select coalesce(max(until_ts), 0) from sticky where nid = (select max(nid) from event)");
+        left = left ? (left - (long)now_ms) / 1000 : 0;
+        ck_assert_msg(left >= cases[i].least_s && left <= cases[i].most_s, "case %d: %ld s", (int)i, left);
+    }
 }
 END_TEST
 
@@ -320,6 +380,7 @@ END_TEST
 DATABASE_MAIN("accept_pdu", a_stranger_joins_and_talks_in_every_version, an_event_comes_in_once, what_is_refused_leaves_nothing,
               what_stands_on_unknown_events_waits, a_wrong_hash_leaves_the_redacted_event,
               what_the_rules_refuse_is_kept_but_changes_nothing, what_is_allowed_only_in_the_past_soft_fails,
+              what_soft_fails_and_is_sticky_comes_when_it_is_allowed, how_long_an_event_is_sticky_is_not_for_its_server_to_say,
               forks_of_messages_never_resolve, a_fork_of_state_resolves_to_one_whatever_came_first,
               a_ban_on_one_branch_beats_a_change_on_another, a_redaction_takes_effect_only_with_the_right_to_it,
               a_redaction_waits_for_what_it_redacts,

@@ -90,7 +90,7 @@ static void begin_two(mx_server_t **pa, mx_server_t **pb, const mx_runner_task_t
 
 START_TEST(no_thread_and_no_connection_before_the_first_write)
 {
-    static const mx_runner_task_t task = { "t", 3600000, 1000, work };
+    static const mx_runner_task_t task = { "t", 3600000, 1000, work, NULL };
     lender_t *lender;
     mx_server_t *server;
     begin();
@@ -111,7 +111,7 @@ END_TEST
 
 START_TEST(the_thread_ends_when_nothing_is_written_and_comes_again)
 {
-    static const mx_runner_task_t task = { "t", 50, 1000, work };
+    static const mx_runner_task_t task = { "t", 50, 1000, work, NULL };
     lender_t *lender;
     mx_server_t *server;
     long lent;
@@ -134,7 +134,7 @@ END_TEST
 
 START_TEST(a_task_is_done_by_one_child_at_a_time)
 {
-    static const mx_runner_task_t task = { "t", 1, 1000, work };
+    static const mx_runner_task_t task = { "t", 1, 1000, work, NULL };
     mx_server_t *a, *b;
     begin_two(&a, &b, &task);
     mx_server_stream_moved(a);
@@ -153,7 +153,7 @@ END_TEST
 
 START_TEST(a_long_run_keeps_its_lease_and_a_stop_hands_it_on_at_once)
 {
-    static const mx_runner_task_t task = { "t", 3600000, 60000, work };
+    static const mx_runner_task_t task = { "t", 3600000, 60000, work, NULL };
     mx_server_t *a, *b;
     apr_time_t stopped;
     begin_two(&a, &b, &task);
@@ -174,7 +174,7 @@ END_TEST
 
 START_TEST(the_lease_of_a_child_that_was_killed_is_taken_over_when_it_ran_out)
 {
-    static const mx_runner_task_t task = { "t", 3600000, 1000, work };
+    static const mx_runner_task_t task = { "t", 3600000, 1000, work, NULL };
     mx_server_t *a;
     begin();
     database_sql("insert into lease (name, holder, until, due) values ('t', 'dead', now() + interval '700 ms', 'infinity')");
@@ -190,7 +190,7 @@ END_TEST
 
 START_TEST(a_run_that_outlives_its_lease_learns_it_and_spoils_nothing)
 {
-    static const mx_runner_task_t task = { "t", 3600000, 60000, oversleep };
+    static const mx_runner_task_t task = { "t", 3600000, 60000, oversleep, NULL };
     mx_server_t *a, *b;
     begin_two(&a, &b, &task);
     mx_server_stream_moved(a);
@@ -208,7 +208,7 @@ END_TEST
 
 START_TEST(work_that_comes_while_a_run_is_under_way_is_done_after_it)
 {
-    static const mx_runner_task_t task = { "t", 3600000, 60000, work };
+    static const mx_runner_task_t task = { "t", 3600000, 60000, work, NULL };
     mx_server_t *a, *b;
     begin_two(&a, &b, &task);
     hold = 1;
@@ -226,7 +226,7 @@ END_TEST
 
 START_TEST(a_wake_is_answered_at_once)
 {
-    static const mx_runner_task_t task = { "t", 3600000, 60000, work };
+    static const mx_runner_task_t task = { "t", 3600000, 60000, work, NULL };
     mx_server_t *a;
     apr_time_t woken;
     begin();
@@ -244,7 +244,7 @@ END_TEST
 
 START_TEST(a_task_that_fails_waits_longer_each_time_whoever_wakes_it)
 {
-    static const mx_runner_task_t task = { "t", 10, 60000, cannot };
+    static const mx_runner_task_t task = { "t", 10, 60000, cannot, NULL };
     mx_server_t *a;
     int i;
     begin();
@@ -262,7 +262,7 @@ END_TEST
 
 START_TEST(a_database_that_is_away_is_waited_for)
 {
-    static const mx_runner_task_t task = { "t", 3600000, 1000, work };
+    static const mx_runner_task_t task = { "t", 3600000, 1000, work, NULL };
     mx_server_t *a;
     begin();
     database_sql("alter table lease rename to away");
@@ -272,6 +272,85 @@ START_TEST(a_database_that_is_away_is_waited_for)
     database_sql("alter table away rename to lease");
     wait_for(&runs, 1);
     mx_runner_stop(a);
+}
+END_TEST
+
+/* ---- what waits for its time ---- */
+
+static int waiting, asked;           /* atomic */
+static apr_time_t due, came;
+
+static apr_status_t is_waiting(int *pwaiting, mx_server_t *server, apr_pool_t *p)
+{
+    *pwaiting = load(&waiting);
+    add(&asked, 1);
+    return APR_SUCCESS;
+}
+
+/** Comes again at `due`, and then no more. */
+static const mx_error_t *at_its_time(mx_runner_job_t *job, apr_pool_t *p)
+{
+    apr_time_t now = apr_time_now();
+    if (add(&runs, 1) > 1 && now >= due) {
+        came = now;
+        __atomic_store_n(&waiting, 0, __ATOMIC_RELEASE);
+    } else
+        job->next_ms = (due - now + 999) / 1000;
+    return NULL;
+}
+
+START_TEST(what_waits_for_its_time_begins_with_the_child_and_comes_then)
+{
+    static const mx_runner_task_t task = { "t", 3600000, 1000, at_its_time, is_waiting };
+    mx_server_t *server;
+    begin();
+    server = child(&task);
+    waiting = 1;
+    asked = 0;
+    due = apr_time_now() + 700000;
+    mx_runner_begin(server);             /* nothing is written */
+    wait_for(&runs, 2);
+    mx_runner_stop(server);
+    ck_assert_int_ge(came, due);
+    ck_assert_int_lt(came, due + 150000);
+}
+END_TEST
+
+START_TEST(a_child_where_nothing_waits_has_no_thread_after_a_look)
+{
+    static const mx_runner_task_t task = { "t", 50, 1000, work, is_waiting };
+    mx_server_t *server;
+    begin();
+    server = child(&task);
+    waiting = asked = 0;
+    mx_runner_begin(server);
+    wait_for(&asked, 1);
+    apr_sleep(300000);
+    ck_assert_int_eq(load(&asked), 1);
+    ck_assert_int_eq(load(&runs), 0);
+    mx_server_stream_moved(server);      /* the first write starts it all the same */
+    wait_for(&runs, 1);
+    mx_runner_stop(server);
+}
+END_TEST
+
+START_TEST(a_due_time_that_was_moved_is_seen_at_once)
+{
+    static const mx_runner_task_t task = { "t", 3600000, 1000, work, NULL };
+    mx_server_t *server;
+    apr_time_t began;
+    begin();
+    server = child(&task);
+    mx_server_stream_moved(server);
+    wait_for(&runs, 1);
+    apr_sleep(100000);
+    database_sql("update lease set due = clock_timestamp() + interval '300 ms'");
+    began = apr_time_now();
+    mx_runner_look(server);
+    wait_for(&runs, 2);
+    ck_assert_int_ge(apr_time_now() - began, 250000);
+    ck_assert_int_lt(apr_time_now() - began, 600000);
+    mx_runner_stop(server);
 }
 END_TEST
 
@@ -292,7 +371,12 @@ static const char old_and_new_rows[] =
     " ('new', 1, 1, (extract(epoch from now()) * 1000)::int8 - 1000, 2);"
     "insert into room (room_id, version, ver, snap_nid) values ('!r', 12, 1, null);"
     "insert into snapshot (room_nid, idx, anc, size, hash, delta) values (1, 1, '', 1, '0123456789abcdef', delta_of(array[1::int8], array[5::int8]));"
-    "insert into snapshot_waste values (1, now()), (2, now())";
+    "insert into snapshot_waste values (1, now()), (2, now());"
+    "insert into sticky (nid, room_nid, until_ts, failed) values (1, 1, 1, false), (2, 1, (extract(epoch from now()) * 1000)::int8 + 60000, true);"
+    "insert into delayed_event (delay_id, user_nid, device_nid, room_id, type, content, delay_ms, scheduled_ts, finalised_ts)"
+    " select 'd' || d, 1, 1, '!r', 't', '{}', 1, 1, (extract(epoch from now()) * 1000)::int8 - d * 86400000 from generate_series(6, 8) d;"
+    "insert into delayed_event (delay_id, user_nid, device_nid, room_id, type, content, delay_ms, scheduled_ts)"
+    " values ('waits', 1, 1, '!r', 't', '{}', 1, 1)";
 
 START_TEST(what_has_served_its_time_goes_and_the_rest_stays)
 {
@@ -315,7 +399,10 @@ START_TEST(what_has_served_its_time_goes_and_the_rest_stays)
     ck_assert_int_eq(database_number("select count(*) from refresh_token"), 2);
     ck_assert_int_eq(database_number("select count(*) from snapshot"), 0);
     ck_assert_int_eq(database_number("select (select count(*) from snapshot_waste) + (select count(*) from snapshot_sweep)"), 0);
-    ck_assert_int_eq(database_number("select count(*) from lease where holder is null and fails = 0"), 5);
+    ck_assert_int_eq(database_number("select count(*) from lease where holder is null and fails = 0"), 7);
+    ck_assert_int_eq(database_number("select sum(nid) from sticky"), 2);
+    ck_assert_int_eq(database_number("select count(*) from delayed_event where delay_id in ('d6', 'waits')"), 2);
+    ck_assert_int_eq(database_number("select count(*) from delayed_event"), 2);
 }
 END_TEST
 
@@ -325,4 +412,5 @@ DATABASE_MAIN("runner", no_thread_and_no_connection_before_the_first_write, the_
               a_run_that_outlives_its_lease_learns_it_and_spoils_nothing,
               work_that_comes_while_a_run_is_under_way_is_done_after_it, a_wake_is_answered_at_once,
               a_task_that_fails_waits_longer_each_time_whoever_wakes_it, a_database_that_is_away_is_waited_for,
-              what_has_served_its_time_goes_and_the_rest_stays)
+              what_waits_for_its_time_begins_with_the_child_and_comes_then, a_child_where_nothing_waits_has_no_thread_after_a_look,
+              a_due_time_that_was_moved_is_seen_at_once, what_has_served_its_time_goes_and_the_rest_stays)

@@ -74,6 +74,16 @@ static void forget(mx_sync_state_t *state, apr_int64_t device_nid)
     if (seen) mx_slab_put(state->presence.slab, seen);
 }
 
+/* It does not want to be seen any more; what it did stays to be written. */
+static void unsee(mx_sync_state_t *state, apr_int64_t device_nid)
+{
+    seen_t *seen = mx_nid_map_get(&state->presence.devices, device_nid);
+
+    if (!seen) return;
+    seen->device.state = MX_PRESENCE_OFFLINE;
+    seen->device.said_ms = seen->device.until_ms = 0;
+}
+
 static int is_news(const mx_server_t *server, const seen_t *seen)
 {
     return seen->device.active_ms - seen->written_active_ms >= server->settings->presence_active_ms / ACTIVE_STEPS;
@@ -230,7 +240,7 @@ void mx_sync_presence_seen(mx_server_t *server, const mx_who_t *who, mx_presence
 
     if (!server->settings->presence || !who->device_nid) return;
     apr_thread_mutex_lock(state->lock);
-    if (presence == MX_PRESENCE_OFFLINE) forget(state, who->device_nid);
+    if (presence == MX_PRESENCE_OFFLINE) unsee(state, who->device_nid);
     seen = presence == MX_PRESENCE_OFFLINE ? NULL : find_or_add(state, who);
     if (seen) {
         changes = !seen->device.said_ms || seen->device.state != presence
@@ -259,7 +269,10 @@ void mx_sync_presence_active(mx_server_t *server, const mx_who_t *who)
     seen = find_or_add(state, who);
     if (seen) {
         seen->device.active_ms = apr_time_as_msec(apr_time_now());
-        if (is_news(server, seen)) __atomic_store_n(&state->presence.urgent, 1, __ATOMIC_RELAXED);
+        if (is_news(server, seen)) {
+            __atomic_store_n(&state->presence.urgent, 1, __ATOMIC_RELAXED);
+            mx_sync_notifier_start_locked(state);       /* it writes that, also where nobody waits */
+        }
     }
     apr_thread_mutex_unlock(state->lock);
 }

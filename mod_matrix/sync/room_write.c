@@ -124,12 +124,15 @@ static void write_data(writing_t *wr, const mx_sync_data_row_t *rows, int n)
 
 static void write_small(writing_t *wr, const mx_sync_part_t *part)
 {
-    mx_jw_key_object(wr->w, "ephemeral");
-    mx_jw_key_array(wr->w, "events");
-    write_receipts(wr, part);
-    if (part->typing) mx_sync_write_typing(wr->w, part->typing->user_ids, part->typing->nusers);
-    mx_jw_end_array(wr->w);
-    mx_jw_end_object(wr->w);
+    /* CS-API: Left Room: it has none */
+    if (part->section == MX_SECTION_JOIN) {
+        mx_jw_key_object(wr->w, "ephemeral");
+        mx_jw_key_array(wr->w, "events");
+        write_receipts(wr, part);
+        if (part->typing) mx_sync_write_typing(wr->w, part->typing->user_ids, part->typing->nusers);
+        mx_jw_end_array(wr->w);
+        mx_jw_end_object(wr->w);
+    }
     mx_jw_key_object(wr->w, "account_data");
     mx_jw_key_array(wr->w, "events");
     write_data(wr, part->data, part->ndata);

@@ -43,7 +43,7 @@ def test_sync_fields_001_who_is_put_out_is_told_so(user, user2, room, action, me
     for told in (incremental["leave"][room], archived[room]):
         last = told["timeline"]["events"][-1]
         assert last["content"]["membership"] == membership and last["state_key"] == user2.user_id
-        assert "afterwards" not in json.dumps(told) and "prev_batch" in told["timeline"]
+        assert "afterwards" not in json.dumps(told) and "prev_batch" in told["timeline"] and "ephemeral" not in told
     assert ("m.room.create", "") in kinds(archived[room]["state"]["events"] + archived[room]["timeline"]["events"])
 
 

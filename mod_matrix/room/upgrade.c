@@ -24,10 +24,10 @@ static const mx_error_t *read_creators(mx_room_upgrade_t *up, const mx_json_t *w
     const mx_error_t *err;
     mx_json_t *once;
     apr_size_t i, k;
-    if (!wished || !up->version->privileged_creators)
+    if (!wished)
         return NULL;
     err = mx_room_create_check_creators(wished, "additional_creators", up->pool);
-    if (err)
+    if (err || !up->version->privileged_creators)
         return err;
     once = mx_json_new_array(up->pool);
     for (i = 0; i < mx_json_len(wished); i++) {

@@ -129,7 +129,7 @@ def test_room_upgrades_005_creators(server, user, user2):
     assert user.get_state(both, "m.room.create")["additional_creators"] == [third.user_id]
     assert levels_of(user, both)["users"] == {}
     # where creators are none, they keep their power by being listed; the field is ignored
-    down = upgrade(user, old, "11", additional_creators="of no use")
+    down = upgrade(user, old, "11", additional_creators=[third.user_id])
     assert "additional_creators" not in user.get_state(down, "m.room.create").json()
     assert levels_of(user, down)["users"] == {user.user_id: 150, user2.user_id: 150, third.user_id: 60}
 
@@ -370,6 +370,7 @@ def test_room_upgrades_022_an_unknown_version(user, version):
     ({}, 400, "M_MISSING_PARAM"), ({"new_version": 12}, 400, "M_BAD_JSON"), ({"new_version": None}, 400, "M_BAD_JSON"),
     ({"new_version": "1\0"}, 400, "M_BAD_JSON"), ([], 400, "M_BAD_JSON"),
     ({"new_version": "12", "additional_creators": "@a:b"}, 400, "M_BAD_JSON"),
+    ({"new_version": "11", "additional_creators": "@a:b"}, 400, "M_BAD_JSON"),
     ({"new_version": "12", "additional_creators": ["a"]}, 400, "M_BAD_JSON"),
     ({"new_version": "12", "additional_creators": [1]}, 400, "M_BAD_JSON"),
     ({"new_version": "12", "additional_creators": [f"@c{n}:x" for n in range(101)]}, 413, "M_TOO_LARGE")], ids=str)

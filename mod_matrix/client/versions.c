@@ -6,7 +6,9 @@
 static const char *const versions[] = { "r0.0.1", "r0.1.0", "r0.2.0", "r0.3.0", "r0.4.0", "r0.5.0", "r0.6.0", "r0.6.1", "v1.1" };
 
 /* What works before it is in a version listed above. */
-static const char *const features[] = { "org.matrix.e2e_cross_signing", "org.matrix.msc3440.stable", "org.matrix.msc3715.stable",
+static const char *const features[] = { "org.matrix.msc2285.stable", "org.matrix.msc3771", "org.matrix.msc3773",
+                                        "org.matrix.msc3952_intentional_mentions", "org.matrix.msc3981",
+                                        "org.matrix.e2e_cross_signing", "org.matrix.msc3440.stable", "org.matrix.msc3715.stable",
                                         "org.matrix.msc3814", "org.matrix.msc3856.stable", "uk.tcpip.msc4133",
                                         "uk.tcpip.msc4133.stable" };
 

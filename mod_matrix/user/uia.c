@@ -112,7 +112,8 @@ const mx_error_t *mx_user_uia_open(mx_uia_t **puia, mx_server_t *server, const m
     uia->auth = mx_json_get(call->body, "auth");
     if (uia->auth && !mx_json_is(uia->auth, MX_JSON_OBJECT))
         return mx_error_make(pool, MX_E_BAD_JSON, "auth must be an object.");
-    if ((session = mx_json_get(uia->auth, "session"))) {
+    session = mx_json_get(uia->auth, "session");
+    if (session && !mx_json_is(session, MX_JSON_NULL)) {   /* the Rust SDK's null: none yet */
         if (!mx_json_str(session)) return mx_error_make(pool, MX_E_BAD_JSON, "auth.session must be a string.");
         err = load_session(uia, mx_json_str(session));
     }

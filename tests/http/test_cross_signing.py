@@ -213,3 +213,12 @@ def test_cross_signing_025_signatures_go_with_the_device(server, user):
     again = Device(server.login(user.user_id, device_id="SECOND"))
     again.upload()
     assert set(query(user, user.user_id)["device_keys"][user.user_id]["SECOND"]["signatures"][user.user_id]) == {again.key.id}
+
+
+def test_cross_signing_026_a_session_of_null_is_none(user):
+    """CS-API: user-interactive authentication, session: "only if the homeserver gave one"; the Rust SDK sends null before it has one."""
+    auth, new = {**password_auth(user), "session": None}, Identity(user)
+    user.call("POST", UPLOAD, {**Identity(user).body(), "auth": auth})
+    user.call("POST", UPLOAD, {**new.body(), "auth": auth})
+    assert query(user, user.user_id)["master_keys"][user.user_id]["keys"] == {new.master.id: new.master.public}
+    user.call("POST", UPLOAD, {**Identity(user).body(), "auth": password_auth(user, session=7)}, status=400, errcode="M_BAD_JSON")

@@ -287,3 +287,10 @@ def test_event_relationships_019_reading_a_thread_is_another_matter(user, user2,
 def test_event_relationships_020_clients_are_told_that_threads_work(server):
     features = server.call("GET", "/_matrix/client/versions")["unstable_features"]
     assert all(features[f"org.matrix.{name}.stable"] is True for name in ("msc3440", "msc3715", "msc3856"))
+
+
+# What a client asks for only of a server that says it has it: private receipts, counts of threads, m.mentions, deep relations.
+@pytest.mark.parametrize("name", ["msc2285.stable", "msc3771", "msc3773", "msc3952_intentional_mentions", "msc3981"])
+def test_event_relationships_021_clients_are_told_what_badges_need(server, name):
+    """CS-API: GET /_matrix/client/versions, unstable_features; matrix-js-sdk asks for unread_thread_notifications by msc3771 and msc3773."""
+    assert server.call("GET", "/_matrix/client/versions")["unstable_features"][f"org.matrix.{name}"] is True

@@ -40,7 +40,8 @@ static const mx_error_t *sticky_query(apr_int64_t *pms, mx_req_t *req)
 
 const mx_error_t *mx_post_event(mx_reply_t *reply, mx_req_t *req, mx_room_draft_t *draft)
 {
-    mx_room_delayed_t later = { .type = draft->type, .state_key = draft->state_key, .content = req->body, .txn_id = draft->txn_id };
+    mx_room_delayed_t later = { .type = draft->type, .state_key = draft->state_key, .content = req->body, .older_form = 1,
+                                .txn_id = draft->txn_id };
     apr_int64_t sticky_ms = -1;
     const mx_error_t *err = mx_param_room_id(&later.room_id, req, "roomId");
 

@@ -178,7 +178,7 @@ void mx_event_write_raw(mx_json_writer_t *w, mx_slice_t pdu, const char *event_i
     put_content(b, &f, inner);
     if (format != MX_FORMAT_STRIPPED) {
         put_ids(b, event_id, format == MX_FORMAT_SYNC ? NULL : room_id);
-        if (f.sticky.len) {
+        if (f.sticky.len && mx_sticky_duration(f.sticky) >= 0) {
             PUT(b, ",\"" MX_STICKY_KEY "\":");
             put_slice(b, f.sticky);
         }

@@ -20,14 +20,23 @@
 
 /* ---- to be sent later ---- */
 
+/** Clients that use the older form look for these members, and then ask for less. */
+static const mx_error_t *too_long(apr_int64_t max_ms, int older_form, apr_pool_t *pool)
+{
+    mx_error_t *err = mx_error_copy(pool, mx_error_make_status(pool, older_form ? MX_E_UNKNOWN : MX_E_FORBIDDEN, older_form ? 400 : 403,
+                                                               "Events can be delayed by %" APR_INT64_T_FMT " ms at most.", max_ms));
+
+    err->extra = mx_json_new_object(pool);
+    mx_json_set_str(err->extra, "org.matrix.msc4140.errcode", "M_MAX_DELAY_EXCEEDED");
+    mx_json_set_int(err->extra, "org.matrix.msc4140.max_delay", max_ms);
+    return err;
+}
+
 static const mx_error_t *check_limits(const mx_settings_t *settings, const mx_room_delayed_t *event, apr_pool_t *pool)
 {
     if (!settings->delayed_events_max)
         return mx_error_make(pool, MX_E_FORBIDDEN, "This server sends no delayed events.");
-    if (event->delay_ms > settings->event_delay_max_ms)
-        return mx_error_make(pool, MX_E_FORBIDDEN, "Events can be delayed by %" APR_INT64_T_FMT " ms at most.",
-                             settings->event_delay_max_ms);
-    return NULL;
+    return event->delay_ms > settings->event_delay_max_ms ? too_long(settings->event_delay_max_ms, event->older_form, pool) : NULL;
 }
 
 static const mx_error_t *too_many(apr_int64_t wait_ms, apr_pool_t *pool)

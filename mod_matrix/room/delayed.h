@@ -17,6 +17,7 @@ typedef struct mx_room_delayed_t {
     const mx_json_t *content;
     const apr_int64_t *sticky_ms;    /* NULL: not sticky */
     apr_int64_t delay_ms;
+    int older_form;                  /* the delay was a parameter of /send or /state, as earlier texts had it */
     const char *txn_id, *txn_scope;  /* NULL: none; one that is known gives the id that it was given before */
 } mx_room_delayed_t;
 
@@ -24,8 +25,9 @@ typedef struct mx_room_delayed_t {
 apr_status_t mx_room_delayed_init(mx_server_t *server);
 
 /**
- * *pdelay_id in `pool`. M_NOT_FOUND for an unknown room; the errors of an event that could never be sent; M_FORBIDDEN past
- * MatrixMaxEventDelay, or where MatrixMaxDelayedEvents is 0; M_LIMIT_EXCEEDED past that, with retry_after_ms.
+ * *pdelay_id in `pool`. M_NOT_FOUND for an unknown room; the errors of an event that could never be sent; M_FORBIDDEN (in the older form
+ * M_UNKNOWN with org.matrix.msc4140.errcode) past MatrixMaxEventDelay; M_FORBIDDEN where MatrixMaxDelayedEvents is 0, M_LIMIT_EXCEEDED
+ * with retry_after_ms past that.
  */
 const mx_error_t *mx_room_delayed_schedule(const char **pdelay_id, mx_server_t *server, const mx_who_t *who,
                                            const mx_room_delayed_t *event, apr_pool_t *pool);

@@ -31,6 +31,7 @@ struct mx_runner_t {
     const mx_runner_task_t *tasks[MX_RUNNER_TASKS_MAX];
     int ntasks;
     apr_int64_t idle_ms;             /* so long without a write, and the thread ends */
+    apr_time_t exact_at[MX_RUNNER_TASKS_MAX];   /* the thread's own: when a task wants to run again, to the millisecond; 0: at leisure */
     apr_uint64_t woken;              /* atomic: bits of tasks with work */
     int moved;                       /* atomic: something was written since the thread last looked */
     int look;                        /* atomic: due times have changed */
@@ -105,11 +106,23 @@ static void renew(mx_runner_job_t *job, apr_int64_t lease_us)
     apr_pool_destroy(pool);
 }
 
+/** Another task's time has come, or may have: it is worth more than the rest of this one's slice. */
+static int is_wanted(const mx_runner_job_t *job, apr_time_t now)
+{
+    mx_runner_t *runner = job->server->runner;
+    int i;
+    for (i = 0; i < runner->ntasks; i++) {
+        if (runner->exact_at[i] && now >= runner->exact_at[i] && runner->tasks[i] != job->task)
+            return 1;
+    }
+    return __atomic_load_n(&runner->look, __ATOMIC_ACQUIRE);
+}
+
 int mx_runner_go_on(mx_runner_job_t *job)
 {
     apr_int64_t lease_us = job->server->settings->task_lease_ms * 1000;
     apr_time_t now = apr_time_now();
-    if (is_stopping(job->server->runner) || now >= job->deadline)
+    if (is_stopping(job->server->runner) || now >= job->deadline || is_wanted(job, now))
         job->cut = 1;
     else if (!job->lost && now - job->renewed >= lease_us / 3)
         renew(job, lease_us);
@@ -171,6 +184,14 @@ static apr_status_t give_back(const mx_runner_job_t *job, const mx_error_t *err,
     return rv;
 }
 
+static void note_exact(mx_runner_t *runner, const mx_runner_job_t *job)
+{
+    int i;
+    for (i = 0; runner->tasks[i] != job->task; i++)
+        ;
+    runner->exact_at[i] = job->next_ms >= 0 ? apr_time_now() + job->next_ms * 1000 : 0;
+}
+
 static apr_status_t run_task(turn_t *turn, const mx_lease_t *lease, apr_time_t asked)
 {
     mx_runner_t *runner = turn->runner;
@@ -188,6 +209,7 @@ static apr_status_t run_task(turn_t *turn, const mx_lease_t *lease, apr_time_t a
     mx_log(runner->server->log, MX_LOG_DEBUG, 0, "the task %s took %" APR_TIME_T_FMT " ms", task->name,
            apr_time_as_msec(apr_time_now() - asked));
     rv = give_back(&job, err, lease->fails, turn->pool);
+    note_exact(runner, &job);
     turn->exact |= !err && job.next_ms >= 0;
     apr_pool_destroy(pool);
     return rv;

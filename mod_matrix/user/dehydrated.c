@@ -109,12 +109,11 @@ const mx_error_t *mx_user_dehydrated_messages(mx_to_device_row_t **prows, int *p
 {
     mx_dehydrated_t device;
     mx_conn_t *conn = NULL;
-    const mx_error_t *err = mx_user_dehydrated_get(&device, server, who, pool);
-    apr_status_t rv;
+    apr_status_t rv = mx_store_dehydrated_get(&device, server->store, who->user_nid, pool);
 
-    if (err) return err;
-    if (!mx_str_eq(device.device_id, device_id)) return mx_error_make(pool, MX_E_NOT_FOUND, "You have no dehydrated device of that id.");
-    rv = mx_store_borrow(&conn, server->store, pool);
+    if (rv == MX_STORE_NONE || (!rv && !mx_str_eq(device.device_id, device_id)))
+        return mx_error_make(pool, MX_E_FORBIDDEN, "You have no dehydrated device of that id.");
+    if (!rv) rv = mx_store_borrow(&conn, server->store, pool);
     if (!rv) rv = mx_store_to_device_read(prows, pn, conn, device.device_nid, after, upto, limit, pool);
     mx_store_return(conn);
     return rv ? mx_server_store_error(rv, "reading a dehydrated device's messages", pool) : NULL;

@@ -17,7 +17,7 @@ const mx_error_t *mx_user_dehydrated_put(const char **pdevice_id, mx_server_t *s
 const mx_error_t *mx_user_dehydrated_get(mx_dehydrated_t *out, mx_server_t *server, const mx_who_t *who, apr_pool_t *pool);
 /** The id of the one that was deleted. M_NOT_FOUND. */
 const mx_error_t *mx_user_dehydrated_delete(const char **pdevice_id, mx_server_t *server, const mx_who_t *who, apr_pool_t *pool);
-/** Messages in (after, upto], the oldest first; they stay. M_NOT_FOUND if the user has no dehydrated device of that id. */
+/** Messages in (after, upto], the oldest first; they stay. M_FORBIDDEN if the user has no dehydrated device of that id. */
 const mx_error_t *mx_user_dehydrated_messages(mx_to_device_row_t **prows, int *pn, mx_server_t *server, const mx_who_t *who,
                                               const char *device_id, apr_int64_t after, apr_int64_t upto, int limit, apr_pool_t *pool);
 

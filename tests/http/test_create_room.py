@@ -224,3 +224,19 @@ def test_create_room_022_an_event_too_large_stores_nothing(user):
 
 def test_create_room_023_credentials(server):
     refuses_strangers(server, "POST", "/createRoom", {})
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_create_room_024_a_room_is_encrypted_from_its_first_message_on(user, user2, version):
+    """CS-API: m.room.encryption, m.room.create (initial_state); the summary and invites say so."""
+    content = {"algorithm": "m.megolm.v1.aes-sha2", "rotation_period_msgs": 50}
+    room_id = create(user, room_version=version, preset="trusted_private_chat", name="Secret", invite=[user2.user_id],
+                     initial_state=[{"type": "m.room.encryption", "content": content}])
+    types = [e["type"] for e in timeline(user, room_id)]
+    assert types.index("m.room.encryption") < types.index("m.room.name"), "before what a client could send"
+    assert state_of(user, room_id)[("m.room.encryption", "")] == content
+    assert power(user, room_id)["events"]["m.room.encryption"] == 100
+    told = user2.sync()["rooms"]["invite"][room_id]["invite_state"]["events"]
+    assert content in [e["content"] for e in told if e["type"] == "m.room.encryption"]
+    for bad in ("x", None, []):
+        user.call("POST", CREATE, {"initial_state": [{"type": "m.room.encryption", "content": bad}]}, status=400, errcode="M_BAD_JSON")

@@ -54,11 +54,12 @@ def test_dehydrated_device_002_it_is_a_device_that_gets_keys_and_messages(user, 
     assert user.call("POST", f"{BASE}/DRY/events", {"next_batch": first["next_batch"]})["events"] == []
     assert bodies(user.sync()) == [{"n": 1}], "the device that asks has messages of its own"
     for path in ("OTHER", user.device_id):
-        user.call("GET", f"{BASE}/{path}/events", errcode="M_NOT_FOUND", status=404)
+        user.call("GET", f"{BASE}/{path}/events", errcode="M_FORBIDDEN", status=403)
     user.call("GET", f"{BASE}/DRY/events?from=x", errcode="M_INVALID_PARAM", status=400)
     user.call("GET", f"{BASE}/DRY/events?limit=x", errcode="M_INVALID_PARAM", status=400)
     user.call("POST", f"{BASE}/DRY/events", {"next_batch": 1}, errcode="M_BAD_JSON", status=400)
-    user2.call("GET", f"{BASE}/DRY/events", errcode="M_NOT_FOUND", status=404)
+    user2.call("GET", f"{BASE}/DRY/events", errcode="M_FORBIDDEN", status=403)
+    user2.call("POST", f"{BASE}/DRY/events", {}, errcode="M_FORBIDDEN", status=403)
 
 
 def test_dehydrated_device_003_a_new_one_takes_the_place_of_the_old(user, user2):
@@ -100,3 +101,13 @@ def test_dehydrated_device_005_bodies_that_are_none(user, change, errcode):
 def test_dehydrated_device_006_it_is_advertised(server):
     features = server.call("GET", "/_matrix/client/versions")["unstable_features"]
     assert features["org.matrix.msc3814"] is True and features["org.matrix.e2e_cross_signing"] is True
+
+
+def test_dehydrated_device_007_it_goes_with_all_others(server, user):
+    """MSC3814: deleting a dehydrated device: POST /delete_devices and POST /logout/all do, too."""
+    put(user)
+    with_password(user, "POST", f"{V3}/delete_devices", {"devices": ["DRY"]})
+    user.call("GET", BASE, errcode="M_NOT_FOUND", status=404)
+    put(user)
+    user.call("POST", f"{V3}/logout/all", {})
+    server.login(user.user_id).call("GET", BASE, errcode="M_NOT_FOUND", status=404)

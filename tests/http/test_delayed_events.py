@@ -264,7 +264,13 @@ def test_delayed_events_015_limits_are_told_and_kept(make_server):
     told = user.call("GET", V3 + "/capabilities").json()["capabilities"]["org.matrix.msc4140.delayed_events"]
     assert told == {"max_delay_ms": HOUR, "max_scheduled": 3}
     assert server.call("GET", "/_matrix/client/versions").json()["unstable_features"]["org.matrix.msc4140"] is True
-    delay(user, room, HOUR + 1, errcode="M_FORBIDDEN", status=403)
+    told = {"org.matrix.msc4140.errcode": "M_MAX_DELAY_EXCEEDED", "org.matrix.msc4140.max_delay": HOUR}
+    refused = user.call("PUT", f"{ROOMS}/{quote(room)}/delayed_event/m.test/1", {"delay_ms": HOUR + 1, "content": {}},
+                        errcode="M_FORBIDDEN", status=403).json()
+    assert {k: v for k, v in refused.items() if k not in ("errcode", "error")} == told
+    older = room_path(room, f"send/m.test/1?org.matrix.msc4140.delay={HOUR + 1}")
+    refused = user.call("PUT", older, {}, errcode="M_UNKNOWN", status=400).json()
+    assert {k: v for k, v in refused.items() if k not in ("errcode", "error")} == told, "what clients of that form look for"
     ids = [delay(user, room, HOUR - i) for i in range(3)]
     refused = user.call("PUT", room_path(room, f"send/m.test/x?org.matrix.msc4140.delay={HOUR}"), {}, errcode="M_LIMIT_EXCEEDED",
                         status=429)

@@ -316,6 +316,27 @@ START_TEST(what_waits_for_its_time_begins_with_the_child_and_comes_then)
 }
 END_TEST
 
+/* MSC4140 lets a server add to the delay what its batches need; a clean-up is none of them. */
+START_TEST(what_waits_for_its_time_does_not_wait_for_the_slice_of_another_task)
+{
+    static const mx_runner_task_t task = { "t", 3600000, 1000, at_its_time, is_waiting }, slow = { "slow", 3600000, 10000, work, NULL };
+    mx_server_t *server;
+    begin();
+    server = child(&task);
+    ck_assert_int_eq(mx_runner_add(server, &slow), APR_SUCCESS);
+    database_sql("insert into lease (name, due) values ('slow', now() + interval '100 ms')");
+    waiting = hold = 1;                  /* whatever is slow works until it is told to return */
+    due = apr_time_now() + 500000;
+    mx_server_stream_moved(server);
+    apr_sleep(700000);
+    ck_assert_int_eq(load(&waiting), 0);
+    ck_assert_int_lt(came, due + 150000);
+    ck_assert_int_ge(load(&told_to_stop), 1);
+    __atomic_store_n(&hold, 0, __ATOMIC_RELEASE);
+    mx_runner_stop(server);
+}
+END_TEST
+
 START_TEST(a_child_where_nothing_waits_has_no_thread_after_a_look)
 {
     static const mx_runner_task_t task = { "t", 50, 1000, work, is_waiting };
@@ -412,5 +433,6 @@ DATABASE_MAIN("runner", no_thread_and_no_connection_before_the_first_write, the_
               a_run_that_outlives_its_lease_learns_it_and_spoils_nothing,
               work_that_comes_while_a_run_is_under_way_is_done_after_it, a_wake_is_answered_at_once,
               a_task_that_fails_waits_longer_each_time_whoever_wakes_it, a_database_that_is_away_is_waited_for,
-              what_waits_for_its_time_begins_with_the_child_and_comes_then, a_child_where_nothing_waits_has_no_thread_after_a_look,
+              what_waits_for_its_time_begins_with_the_child_and_comes_then,
+              what_waits_for_its_time_does_not_wait_for_the_slice_of_another_task, a_child_where_nothing_waits_has_no_thread_after_a_look,
               a_due_time_that_was_moved_is_seen_at_once, what_has_served_its_time_goes_and_the_rest_stays)

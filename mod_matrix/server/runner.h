@@ -4,7 +4,8 @@
  * held by a lease (store/lease.h) that is renewed while the function works and is anybody's when its holder is killed. Never in a
  * user's transaction, never on a request's thread.
  *
- * One thread for each homeserver and child, which starts with the first write (mx_server_stream_moved()) or wake and ends when there
+ * One thread for each homeserver and child, and one more for tasks that wait for other servers (`outgoing`): nothing of ours shall wait for
+ * those. A thread starts with the first write (mx_server_stream_moved()) or wake and ends when there
  * was neither for twice the longest interval: a homeserver that nobody uses costs neither thread nor connection. The thread sleeps until
  * something is due; it borrows a connection for single statements only. What fails waits longer each time, with jitter.
  */
@@ -14,6 +15,7 @@
 #include "server/server.h"
 
 #define MX_RUNNER_TASKS_MAX 64
+#define MX_RUNNER_FOLLOW_MS 1000
 
 typedef struct mx_runner_t mx_runner_t;
 
@@ -23,6 +25,7 @@ typedef struct mx_runner_job_t {
     int more;                        /* set it: there is more to do, run again as soon as others had their turn */
     const struct mx_runner_task_t *task;
     /* the runner's own */
+    struct mx_runner_t *runner;
     apr_time_t deadline, renewed;
     unsigned lost : 1, cut : 1;
 } mx_runner_job_t;
@@ -31,6 +34,8 @@ typedef struct mx_runner_task_t {
     const char *name;                /* of its lease: the same in every child of every host */
     apr_int64_t interval_ms;         /* from the end of one run to the next, of whoever */
     apr_int64_t slice_ms;            /* so long a run may take before others have their turn */
+    unsigned outgoing : 1;           /* it waits for other servers: it has its turns among its like */
+    unsigned follows : 1;            /* writes wake it, once in MX_RUNNER_FOLLOW_MS: it had better go on for longer than that */
     /** Works in steps and asks mx_runner_go_on() between them. The pool is cleared when it returns. An error: it failed. */
     const mx_error_t *(*run)(mx_runner_job_t *job, apr_pool_t *pool);
 } mx_runner_task_t;
@@ -43,7 +48,9 @@ apr_status_t mx_runner_add(mx_server_t *server, const mx_runner_task_t *task);
 void mx_runner_start(mx_server_t *server);
 /** The task has work now: call it after the commit that made it. Costs no query here. Any thread. */
 void mx_runner_wake(mx_server_t *server, const mx_runner_task_t *task);
-/** Something was written. Two loads where the runner knows that already. Any thread; a server without a runner is allowed. */
+/** The same by the task's name; nothing if there is none. */
+void mx_runner_wake_name(mx_server_t *server, const char *name);
+/** Something was written. Few loads where the runner knows that already. Any thread; a server without a runner is allowed. */
 void mx_runner_stream_moved(mx_server_t *server);
 /** Ends the thread and waits for it: a step of a task at most. The lease in hand is given back. At the end of the child. */
 void mx_runner_stop(mx_server_t *server);
@@ -53,6 +60,10 @@ void mx_runner_stop(mx_server_t *server);
  * done comes later, here or elsewhere). Renews the lease in time, so no step may take longer than two thirds of MatrixTaskLease.
  */
 int mx_runner_go_on(mx_runner_job_t *job);
+/** 1 if the lease is lost or the child ends: what is begun is not worth finishing. */
+int mx_runner_is_lost(const mx_runner_job_t *job);
+/** Something is left that waits for its time: the thread stays, though nobody may write meanwhile. */
+void mx_runner_keep(const mx_runner_job_t *job);
 /** Sleeps for `us`, or until the child ends; then the same as mx_runner_go_on(). */
 int mx_runner_rest(mx_runner_job_t *job, apr_interval_time_t us);
 

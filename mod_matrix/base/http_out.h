@@ -2,9 +2,9 @@
 /*
  * HTTP requests to other servers: many at once on one thread. base/http_out.c alone knows libcurl.
  *
- * Bounded: how many are open at a time, how long each may take, how much of an answer is read. Only http and https, no redirects, no proxy of
- * the environment. The address that is really connected to is looked at, after names were resolved: one of this host or of a private network is
- * refused unless that is allowed.
+ * Bounded: how many are open at a time, how long each may take, how much of an answer is read. Only http and https, no redirects, no
+ * proxy of the environment. The address that is really connected to is looked at, after names were resolved: one of this host or of a
+ * private network is refused unless that is allowed.
  * Threads: an mx_http_out_t belongs to one thread.
  */
 #ifndef MX_BASE_HTTP_OUT_H

@@ -34,17 +34,17 @@ typedef struct mx_runner_task_t {
     const char *name;                /* of its lease: the same in every child of every host */
     apr_int64_t interval_ms;         /* from the end of one run to the next, of whoever */
     apr_int64_t slice_ms;            /* so long a run may take before others have their turn */
-    unsigned outgoing : 1;           /* it waits for other servers: it has its turns among its like */
-    unsigned follows : 1;            /* writes wake it, once in MX_RUNNER_FOLLOW_MS: it had better go on for longer than that */
     /** Works in steps and asks mx_runner_go_on() between them. The pool is cleared when it returns. An error: it failed. */
     const mx_error_t *(*run)(mx_runner_job_t *job, apr_pool_t *pool);
+    unsigned outgoing : 1;           /* it waits for other servers: it has its turns among its like */
+    unsigned follows : 1;            /* writes wake it, once in MX_RUNNER_FOLLOW_MS: it had better go on for longer than that */
 } mx_runner_task_t;
 
 /** Makes the runner, without a thread. In child_init; `server->store` must be there. */
 apr_status_t mx_runner_init(mx_server_t *server);
 /** Adds a task, which lives as long as the server. In child_init. APR_ENOSPC past MX_RUNNER_TASKS_MAX. */
 apr_status_t mx_runner_add(mx_server_t *server, const mx_runner_task_t *task);
-/** Starts the thread if it does not run; for work that outlives restarts. Any thread. */
+/** Starts the threads if they do not run; for work that outlives restarts. Any thread; a server without a runner is allowed. */
 void mx_runner_start(mx_server_t *server);
 /** The task has work now: call it after the commit that made it. Costs no query here. Any thread. */
 void mx_runner_wake(mx_server_t *server, const mx_runner_task_t *task);

@@ -12,8 +12,8 @@ typedef struct mx_store_notified_t {
 } mx_store_notified_t;
 
 /**
- * Of the newest `scan` events with ord < `from`, of all rooms the user is in, those that others sent. *pfrom: go on with that; 0: there are no
- * more.
+ * Of the newest `scan` events with ord < `from`, of all rooms the user is in, those that others sent. *pfrom: go on with that; 0: there
+ * are no more.
  */
 apr_status_t mx_store_notified_events(mx_store_notified_t **pout, int *pn, apr_int64_t *pfrom, mx_store_t *store, apr_int64_t user_nid,
                                       apr_int64_t from, const apr_int64_t *ignored, int nignored, int scan, apr_pool_t *pool);

@@ -113,8 +113,8 @@ static void read_due(mx_store_push_t *p, const mx_rows_t *rows, int i)
     p->invites = mx_row_int(rows, i, c++);
 }
 
-apr_status_t mx_store_push_due(mx_store_push_t **pout, int *pn, apr_int64_t *pnext_ms, mx_store_t *store, const apr_int64_t *busy, int nbusy,
-                               int limit, apr_pool_t *pool)
+apr_status_t mx_store_push_due(mx_store_push_t **pout, int *pn, apr_int64_t *pnext_ms, mx_store_t *store, const apr_int64_t *busy,
+                               int nbusy, int limit, apr_pool_t *pool)
 {
     mx_rows_t *rows = NULL;
     apr_status_t rv = mx_store_run(&rows, store, pool, &push_due, busy, nbusy, limit);
@@ -166,7 +166,8 @@ apr_status_t mx_store_push_counts(mx_store_push_count_t **pout, int *pn, mx_stor
     return APR_SUCCESS;
 }
 
-apr_status_t mx_store_push_rooms(apr_int64_t **pnids, const char ***pids, int *pn, mx_store_t *store, apr_int64_t user_nid, apr_pool_t *pool)
+apr_status_t mx_store_push_rooms(apr_int64_t **pnids, const char ***pids, int *pn, mx_store_t *store, apr_int64_t user_nid,
+                                 apr_pool_t *pool)
 {
     mx_rows_t *rows = NULL;
     apr_status_t rv = mx_store_run(&rows, store, pool, &push_rooms, user_nid);

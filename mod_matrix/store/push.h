@@ -25,8 +25,8 @@ typedef struct mx_store_push_t {
     apr_int64_t invites;             /* of its user, now */
 } mx_store_push_t;
 /** At most `limit` of those that are due, the longest first, without those in `busy`. *pnext_ms: when the next one is due; -1: none. */
-apr_status_t mx_store_push_due(mx_store_push_t **pout, int *pn, apr_int64_t *pnext_ms, mx_store_t *store, const apr_int64_t *busy, int nbusy,
-                               int limit, apr_pool_t *pool);
+apr_status_t mx_store_push_due(mx_store_push_t **pout, int *pn, apr_int64_t *pnext_ms, mx_store_t *store, const apr_int64_t *busy,
+                               int nbusy, int limit, apr_pool_t *pool);
 
 /** An event that may be pushed. */
 typedef struct mx_store_push_event_t {
@@ -49,7 +49,8 @@ typedef struct mx_store_push_count_t {
 apr_status_t mx_store_push_counts(mx_store_push_count_t **pout, int *pn, mx_store_t *store, apr_int64_t pusher_nid, apr_int64_t user_nid,
                                   apr_pool_t *pool);
 /** Rooms that the user is joined to, in their order, with their ids. */
-apr_status_t mx_store_push_rooms(apr_int64_t **pnids, const char ***pids, int *pn, mx_store_t *store, apr_int64_t user_nid, apr_pool_t *pool);
+apr_status_t mx_store_push_rooms(apr_int64_t **pnids, const char ***pids, int *pn, mx_store_t *store, apr_int64_t user_nid,
+                                 apr_pool_t *pool);
 /** How many calls of the rooms are unread, up to a position, in the order of the rooms. */
 apr_status_t mx_store_push_calls(apr_int64_t *out, mx_store_t *store, apr_int64_t user_nid, const apr_int64_t *rooms, int n,
                                  apr_int64_t upto, const apr_int64_t *ignored, int nignored, apr_pool_t *pool);

@@ -15,8 +15,8 @@
 const mx_error_t *mx_user_pusher_list(mx_slice_t **pbodies, int *pn, mx_server_t *server, const mx_who_t *who, apr_pool_t *pool);
 /**
  * Makes, changes or (`kind` null) deletes a pusher as the body of POST /pushers/set says; it lives as long as the device of `who`.
- * M_MISSING_PARAM; M_BAD_JSON for a wrong type; M_INVALID_PARAM for a kind that we do not have, a URL that is not allowed, too long values, too
- * many pushers.
+ * M_MISSING_PARAM; M_BAD_JSON for a wrong type; M_INVALID_PARAM for a kind that we do not have, a URL that is not allowed, too long
+ * values, too many pushers.
  */
 const mx_error_t *mx_user_pusher_set(mx_server_t *server, const mx_who_t *who, const mx_json_t *body, apr_time_t now, apr_pool_t *pool);
 

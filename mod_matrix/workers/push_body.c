@@ -59,7 +59,8 @@ static const char *priority(const mx_json_t *event, const mx_json_t *tweaks)
 }
 
 /**
- * "Counts whose value is zero should be omitted"; but where nothing else is told the zero is the news: gateways take no count for no change.
+ * "Counts whose value is zero should be omitted"; but where nothing else is told the zero is the news: gateways take no count for no
+ * change.
  */
 static void write_counts(mx_json_writer_t *w, const mx_workers_push_turn_t *turn, int alone)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One pusher's turn: what it has to say since its cursor, one request after the other. The caller carries the requests; each step ends with a
- * commit. Of the runner's thread.
+ * One pusher's turn: what it has to say since its cursor, one request after the other. The caller carries the requests; each step ends
+ * with a commit. Of the runner's thread.
  */
 #ifndef MX_WORKERS_PUSH_TURN_H
 #define MX_WORKERS_PUSH_TURN_H
@@ -31,7 +31,7 @@ typedef struct mx_workers_push_turn_t {
     apr_pool_t *pool, *batch, *step; /* of the turn, of a batch, of what is on its way */
 } mx_workers_push_turn_t;
 
-/** Begins a turn: reads what the user wants, and counts what must be counted. `push` is of a pool that lives as long as the turn, `pool`. */
+/** Begins a turn: reads what the user wants, and counts what must be counted. What `push` points to must live as long as the turn. */
 const mx_error_t *mx_workers_push_turn_create(mx_workers_push_turn_t **pturn, mx_server_t *server, const mx_store_push_t *push,
                                               apr_int64_t upto, apr_pool_t *pool);
 /** The next request's body, valid until the next call; p NULL: nothing is left, which is in the database. */

@@ -423,6 +423,18 @@ def test_pusher_038_private_addresses_and_plain_http_are_refused_unless_allowed(
     assert gateway.received == []
 
 
+def test_pusher_039_after_a_restart_it_goes_on_without_a_write(strict, gateway):
+    user, user2 = strict.register(), strict.register()
+    room = talk(user, user2)
+    gateway.answers = [500]
+    set_pusher(user, pusher(gateway))
+    event = user2.send(room)
+    gateway.wait(1)
+    strict.quickstart("restart")
+    user.call("GET", f"{V3}/account/whoami")
+    assert gateway.wait(2, seconds=30)[1]["event_id"] == event
+
+
 # ---------------------------------------------------------------------- many
 def test_pusher_040_many_pushers_at_once_each_gets_its_own(server, gateway):
     sender, users = server.register(), [server.register() for _ in range(20)]
@@ -450,7 +462,8 @@ def test_pusher_041_a_send_writes_nothing_for_members_or_pushers(make_server, ga
     user2.send(room, "one")
     gateway.wait(1)
     end = time.monotonic() + 20              # until the task lets go: then nobody else shall have it
-    while not server.sql("update lease set holder = 'nobody', until = now() + interval '1 hour' where name = 'push' and holder is null returning 1"):
+    take = "update lease set holder = 'nobody', until = now() + interval '1 hour' where name = 'push' and holder is null returning 1"
+    while ["1"] not in server.sql(take):
         assert time.monotonic() < end
         time.sleep(0.1)
     before = server.sql("select * from pusher"), server.sql("select * from push_count order by 1, 2")

@@ -63,6 +63,13 @@ static const mx_error_t *cannot(mx_runner_job_t *job, apr_pool_t *p)
     return mx_error_internal(p, MX_STORE_RETRY, "a task that cannot");
 }
 
+static const mx_error_t *keep(mx_runner_job_t *job, apr_pool_t *p)
+{
+    add(&runs, 1);
+    mx_runner_keep(job);
+    return NULL;
+}
+
 static mx_server_t *child(const mx_runner_task_t *task)
 {
     mx_server_t *server = homeserver_child(NULL, pool);
@@ -275,6 +282,55 @@ START_TEST(a_database_that_is_away_is_waited_for)
 }
 END_TEST
 
+START_TEST(a_task_that_waits_for_other_servers_holds_up_no_other)
+{
+    static const mx_runner_task_t waits = { "out", 3600000, 60000, work, .outgoing = 1 }, other = { "t", 3600000, 60000, cannot };
+    mx_server_t *a;
+    begin();
+    a = child(&waits);
+    mx_runner_add(a, &other);
+    hold = 1;
+    mx_server_stream_moved(a);
+    wait_for(&runs, 1);
+    wait_for(&fails, 1);                 /* while the first goes on */
+    ck_assert_int_eq(load(&at_once), 1);
+    mx_runner_stop(a);
+    ck_assert_int_eq(load(&told_to_stop), 1);
+}
+END_TEST
+
+START_TEST(writes_wake_a_task_that_follows_once_in_a_while)
+{
+    static const mx_runner_task_t follows = { "f", 3600000, 60000, work, .follows = 1 };
+    mx_server_t *a;
+    apr_time_t end = apr_time_now() + 2500000;
+    begin();
+    a = child(&follows);
+    while (apr_time_now() < end) {
+        mx_server_stream_moved(a);
+        apr_sleep(2000);
+    }
+    mx_runner_stop(a);
+    ck_assert_int_ge(load(&runs), 2);
+    ck_assert_int_le(load(&runs), 4);
+}
+END_TEST
+
+START_TEST(a_thread_with_something_left_to_wait_for_stays)
+{
+    static const mx_runner_task_t keeps = { "k", 200, 60000, keep };
+    mx_server_t *a;
+    begin();
+    a = child(&keeps);
+    mx_runner_start(a);
+    apr_sleep(2000000);                  /* many times what an idle thread lives */
+    add(&runs, -load(&runs));
+    wait_for(&runs, 2);
+    mx_runner_wake_name(a, "no such task");
+    mx_runner_stop(a);
+}
+END_TEST
+
 /* ---- what is deleted ---- */
 
 static const char old_and_new_rows[] =
@@ -325,4 +381,6 @@ DATABASE_MAIN("runner", no_thread_and_no_connection_before_the_first_write, the_
               a_run_that_outlives_its_lease_learns_it_and_spoils_nothing,
               work_that_comes_while_a_run_is_under_way_is_done_after_it, a_wake_is_answered_at_once,
               a_task_that_fails_waits_longer_each_time_whoever_wakes_it, a_database_that_is_away_is_waited_for,
+              a_task_that_waits_for_other_servers_holds_up_no_other, writes_wake_a_task_that_follows_once_in_a_while,
+              a_thread_with_something_left_to_wait_for_stays,
               what_has_served_its_time_goes_and_the_rest_stays)

@@ -7,17 +7,25 @@
 #define SPAN 2000                    /* positions that are looked through at once */
 #define CALL "m.call.invite"
 
+/*
+ * Cursors, counts and marks need not be on the disk before we go on: what a crash of the database takes of them comes back as a push that is
+ * repeated, for they go in the order in which they were written.
+ */
+#define LAZILY " cross join (select set_config('synchronous_commit', 'off', true) as c) lazily where lazily.c is not null"
+
 MX_STMT(push_any, "", "select exists (select from pusher)");
 MX_STMT(push_cursor, "", "select pos from push_cursor");
 MX_STMT(push_mark, "ll",
         "select push_mark($1::int8, $2::int8, array(select type_nid from ev_type where type in ('m.room.message', 'm.room.encrypted', '" CALL
-        "')), (select type_nid from ev_type where type = 'm.room.redaction'), (select type_nid from ev_type where type = 'm.room.member'))");
-MX_STMT(push_due, "Li",
+        "')), (select type_nid from ev_type where type = 'm.room.redaction'), (select type_nid from ev_type where type = 'm.room.member'))"
+        " from (select 1) one" LAZILY);
+MX_STMT(push_due, "LSi",
         "select p.pusher_nid, p.user_nid, p.pos, p.counted, p.changed_ts, coalesce(p.failing_ts, 0), p.told_unread, p.told_calls, u.mxid,"
         " p.app_id, p.pushkey, p.url, p.body, p.look, p.fails,"
         " (select count(*) from member m where m.user_nid = p.user_nid and m.local and m.membership = 1)"
         " from pusher p join mxid u on u.user_nid = p.user_nid"
-        " where p.look <> 0 and p.due <= clock_timestamp() and p.pusher_nid <> all($1::int8[]) order by p.due limit $2::int4");
+        " where p.look <> 0 and p.due <= clock_timestamp() and p.pusher_nid <> all($1::int8[]) and p.url <> all($2::text[])"
+        " order by p.due limit $3::int4");
 MX_STMT(push_next, "L",
         "select greatest(ceil(extract(epoch from min(due) - clock_timestamp()) * 1000), 0)::int8 from pusher"
         " where look <> 0 and pusher_nid <> all($1::int8[])");
@@ -43,17 +51,18 @@ MX_STMT(push_recount, "lLLLol",
         " insert into push_count (pusher_nid, room_nid, unread, calls, upto) select $1::int8, q.room, q.unread, q.calls, $6::int8"
         " from unnest($2::int8[], $3::int8[], $4::int8[]) q(room, unread, calls) where q.unread > 0 and exists (select from anew)"
         " on conflict (pusher_nid, room_nid) do update set unread = excluded.unread, calls = excluded.calls, upto = excluded.upto");
-MX_STMT(push_sent, "llllnnnn",
-        "with p as (update pusher set pos = greatest(pos, $2::int8), told_unread = $3::int8, told_calls = $4::int8, fails = 0,"
-        "   failing_ts = null where pusher_nid = $1::int8 returning 1)"
-        " insert into push_count (pusher_nid, room_nid, unread, calls, upto) select $1::int8, $5::int8, $6::int8, $7::int8, $8::int8"
-        " from p where $5::int8 is not null"
-        " on conflict (pusher_nid, room_nid) do update set unread = excluded.unread, calls = excluded.calls, upto = excluded.upto");
+/* $1 pusher, $2 cursor, $3 $4 what was told, $5 … $8 counts of a room, or nulls. */
+#define MOVE(more)                                                                                                      \
+    "with p as (update pusher set pos = greatest(pos, $2::int8), told_unread = $3::int8, told_calls = $4::int8, fails = 0,"  \
+    " failing_ts = null" more " from (select 1) one" LAZILY " and pusher_nid = $1::int8 returning 1)"                   \
+    " insert into push_count (pusher_nid, room_nid, unread, calls, upto) select $1::int8, $5::int8, $6::int8, $7::int8, $8::int8"  \
+    " from p where $5::int8 is not null"                                                                                \
+    " on conflict (pusher_nid, room_nid) do update set unread = excluded.unread, calls = excluded.calls, upto = excluded.upto"
+MX_STMT(push_sent, "llllnnnn", MOVE(""));
 /* A mark that was made since, or POST /pushers/set, is a reason to look again. */
-MX_STMT(push_done, "lllll",
-        "update pusher set pos = greatest(pos, $2::int8), told_unread = $4::int8, told_calls = $5::int8, fails = 0, failing_ts = null,"
-        " look = case when marked <= $2::int8 and changed_ts = $3::int8 then 0 else look end,"
-        " due = case when marked <= $2::int8 and changed_ts = $3::int8 then 'infinity' else now() end where pusher_nid = $1::int8");
+#define UNMOVED "marked <= $2::int8 and changed_ts = $9::int8"
+MX_STMT(push_done, "llllnnnnl",
+        MOVE(", look = case when " UNMOVED " then 0 else look end, due = case when " UNMOVED " then 'infinity' else now() end"));
 MX_STMT(push_failed, "lll",
         "update pusher set fails = fails + 1, failing_ts = coalesce(failing_ts, $2::int8),"
         " due = clock_timestamp() + $3::int8 * interval '1 ms' where pusher_nid = $1::int8");
@@ -114,10 +123,10 @@ static void read_due(mx_store_push_t *p, const mx_rows_t *rows, int i)
 }
 
 apr_status_t mx_store_push_due(mx_store_push_t **pout, int *pn, apr_int64_t *pnext_ms, mx_store_t *store, const apr_int64_t *busy,
-                               int nbusy, int limit, apr_pool_t *pool)
+                               int nbusy, const char *const *full, int nfull, int limit, apr_pool_t *pool)
 {
     mx_rows_t *rows = NULL;
-    apr_status_t rv = mx_store_run(&rows, store, pool, &push_due, busy, nbusy, limit);
+    apr_status_t rv = mx_store_run(&rows, store, pool, &push_due, busy, nbusy, full, nfull, limit);
     int i;
 
     if (rv != APR_SUCCESS) return rv;
@@ -217,9 +226,11 @@ apr_status_t mx_store_push_sent(mx_store_t *store, const mx_store_push_t *push, 
                         count ? &count->unread : NULL, count ? &count->calls : NULL, count ? &count->upto : NULL);
 }
 
-apr_status_t mx_store_push_done(mx_store_t *store, const mx_store_push_t *push, apr_int64_t upto, apr_pool_t *pool)
+apr_status_t mx_store_push_done(mx_store_t *store, const mx_store_push_t *push, apr_int64_t upto, const mx_store_push_count_t *count,
+                                apr_pool_t *pool)
 {
-    return mx_store_run(NULL, store, pool, &push_done, push->nid, upto, push->changed_ts, push->told_unread, push->told_calls);
+    return mx_store_run(NULL, store, pool, &push_done, push->nid, upto, push->told_unread, push->told_calls, count ? &count->room_nid : NULL,
+                        count ? &count->unread : NULL, count ? &count->calls : NULL, count ? &count->upto : NULL, push->changed_ts);
 }
 
 apr_status_t mx_store_push_failed(mx_store_t *store, const mx_store_push_t *push, apr_int64_t now_ms, apr_int64_t due_ms, apr_pool_t *pool)

@@ -24,9 +24,12 @@ typedef struct mx_store_push_t {
     int look, fails;
     apr_int64_t invites;             /* of its user, now */
 } mx_store_push_t;
-/** At most `limit` of those that are due, the longest first, without those in `busy`. *pnext_ms: when the next one is due; -1: none. */
+/**
+ * At most `limit` of those that are due, the longest first, without those in `busy` and those with a URL in `full`. Without any *pnext_ms says
+ * when the next one is due that is not busy; -1: none.
+ */
 apr_status_t mx_store_push_due(mx_store_push_t **pout, int *pn, apr_int64_t *pnext_ms, mx_store_t *store, const apr_int64_t *busy,
-                               int nbusy, int limit, apr_pool_t *pool);
+                               int nbusy, const char *const *full, int nfull, int limit, apr_pool_t *pool);
 
 /** An event that may be pushed. */
 typedef struct mx_store_push_event_t {
@@ -61,8 +64,9 @@ apr_status_t mx_store_push_recount(mx_store_t *store, apr_int64_t pusher_nid, co
 /** One event was pushed, or given up: the cursor passes it and its room's counts are these (NULL: as they were). */
 apr_status_t mx_store_push_sent(mx_store_t *store, const mx_store_push_t *push, apr_int64_t pos, const mx_store_push_count_t *count,
                                 apr_pool_t *pool);
-/** All up to `upto` is done: no reason is left to look, but those that came meanwhile. */
-apr_status_t mx_store_push_done(mx_store_t *store, const mx_store_push_t *push, apr_int64_t upto, apr_pool_t *pool);
+/** All up to `upto` is done, and the counts are these (see above): no reason is left to look, but those that came meanwhile. */
+apr_status_t mx_store_push_done(mx_store_t *store, const mx_store_push_t *push, apr_int64_t upto, const mx_store_push_count_t *count,
+                                apr_pool_t *pool);
 /** It failed: due again in `due_ms`. */
 apr_status_t mx_store_push_failed(mx_store_t *store, const mx_store_push_t *push, apr_int64_t now_ms, apr_int64_t due_ms, apr_pool_t *pool);
 /** The gateway does not know the key any more. Whoever has the same key at the same gateway loses it too. */

@@ -11,7 +11,7 @@
 #define STAY_US 5000000              /* so long it looks on after the last thing happened: longer than MX_RUNNER_FOLLOW_MS */
 #define TICK_US 50000                /* between two looks */
 #define ANSWER_MAX_BYTES 65536
-#define HOST_SHARE 4                 /* one gateway has a part in so many of the requests: one that hangs does not hold up all */
+#define HOST_SHARE 2                 /* one gateway has a part in so many of the requests: one that hangs does not hold up all */
 #define ERROR_REST_MS 10000          /* a turn that failed by our own fault is taken again after that */
 #define USER_AGENT "mod_matrix/" PACKAGE_VERSION
 
@@ -22,6 +22,7 @@ typedef struct slot_t {
     pushing_t *pushing;
     mx_workers_push_turn_t *turn;
     apr_int64_t nid;                 /* 0: free */
+    const char *host;                /* of the gateway, with its port */
     apr_pool_t *pool;
     int over;
 } slot_t;
@@ -58,12 +59,25 @@ static slot_t *free_slot(pushing_t *p)
     return NULL;
 }
 
-static int open_to(const pushing_t *p, const char *host)
+/** 1: the gateway has its part. */
+static int is_full(const pushing_t *p, const char *host)
 {
     int i, n = 0;
 
-    for (i = 0; i < p->nslots; i++) n += p->slots[i].nid && p->slots[i].turn && strcmp(p->slots[i].turn->host, host) == 0;
-    return n;
+    for (i = 0; i < p->nslots; i++) n += p->slots[i].nid && strcmp(p->slots[i].host, host) == 0;
+    return n >= (p->nslots + HOST_SHARE - 1) / HOST_SHARE;
+}
+
+/** URLs that lead to gateways that have their part. */
+static const char **list_full(int *pn, const pushing_t *p)
+{
+    const char **urls = apr_palloc(p->step, sizeof(*urls) * (apr_size_t)(p->nslots + 1));
+    int i;
+
+    *pn = 0;
+    for (i = 0; i < p->nslots; i++)
+        if (p->slots[i].nid && is_full(p, p->slots[i].host)) urls[(*pn)++] = p->slots[i].turn->push.url;
+    return urls;
 }
 
 static void slot_end(slot_t *slot)
@@ -123,11 +137,16 @@ static void slot_begin(slot_t *slot, const mx_store_push_t *row)
 {
     pushing_t *p = slot->pushing;
     mx_store_push_t push = *row;
+    const char *path, *host;
     const mx_error_t *err;
+    int secure;
 
+    host = mx_http_out_host(&secure, &path, row->url, p->step);
+    if (host && is_full(p, host)) return;
     apr_pool_create(&slot->pool, p->pool);
     apr_pool_tag(slot->pool, "mx_workers_push_turn");
     slot->nid = row->nid;
+    slot->host = host ? apr_pstrdup(slot->pool, host) : "";
     push.user_id = apr_pstrdup(slot->pool, row->user_id);
     push.app_id = apr_pstrdup(slot->pool, row->app_id);
     push.pushkey = apr_pstrdup(slot->pool, row->pushkey);
@@ -135,7 +154,6 @@ static void slot_begin(slot_t *slot, const mx_store_push_t *row)
     push.body = mx_slice(apr_pstrmemdup(slot->pool, row->body.p, row->body.len), row->body.len);
     err = mx_workers_push_turn_create(&slot->turn, p->job->server, &push, p->upto, slot->pool);
     if (err) slot_fail(slot, &push, err);
-    else if (open_to(p, slot->turn->host) > (p->nslots + HOST_SHARE - 1) / HOST_SHARE) slot_end(slot);
     else slot_go_on(slot);
 }
 
@@ -160,18 +178,20 @@ static const mx_error_t *begin_turns(pushing_t *p)
 {
     mx_store_push_t *rows = NULL;
     apr_int64_t next_ms = 0;
-    int i, n = 0;
+    const char **full;
+    int i, nfull, n = 0;
     slot_t *slot;
     apr_status_t rv;
 
     list_busy(p);
     if (p->nbusy == p->nslots || apr_time_now() < p->due) return NULL;
-    rv = mx_store_push_due(&rows, &n, &next_ms, p->job->server->store, p->busy, p->nbusy, p->nslots - p->nbusy, p->step);
+    full = list_full(&nfull, p);
+    rv = mx_store_push_due(&rows, &n, &next_ms, p->job->server->store, p->busy, p->nbusy, full, nfull, p->nslots - p->nbusy, p->step);
     if (rv != APR_SUCCESS) return mx_server_store_error(rv, "looking for pushers that are due", p->pool);
     for (i = 0; i < n && (slot = free_slot(p)); i++) slot_begin(slot, &rows[i]);
     p->idle = !n && next_ms < 0 && !p->nbusy;
     if (n) p->happened = apr_time_now();
-    else p->due = next_ms < 0 ? APR_INT64_MAX : apr_time_now() + next_ms * 1000;
+    else p->due = next_ms < 0 || nfull ? APR_INT64_MAX : apr_time_now() + next_ms * 1000;      /* or when a slot is free again */
     return NULL;
 }
 

@@ -156,12 +156,9 @@ static const mx_error_t *read_pusher(mx_workers_push_turn_t *turn)
 {
     mx_json_limits_t limits = { MX_JSON_DEPTH_DEFAULT * 2 };
     mx_json_t *body = NULL;
-    const char *path;
-    int secure;
 
     mx_json_parse(&body, NULL, turn->push.body.p, turn->push.body.len, &limits, turn->pool);
-    turn->host = mx_http_out_host(&secure, &path, turn->push.url, turn->pool);
-    if (!body || !turn->host) return mx_error_internal(turn->pool, APR_EINVAL, "a pusher in the database is damaged");
+    if (!body) return mx_error_internal(turn->pool, APR_EINVAL, "a pusher in the database is damaged");
     turn->data = mx_json_copy(turn->pool, mx_json_get(body, "data"));
     mx_json_del(turn->data, "url");
     turn->event_id_only = mx_str_eq(mx_json_get_str(turn->data, "format"), "event_id_only");
@@ -244,7 +241,8 @@ static const mx_error_t *move_cursor(mx_workers_push_turn_t *turn, apr_int64_t p
 
 static const mx_error_t *finish(mx_workers_push_turn_t *turn)
 {
-    apr_status_t rv = mx_store_push_done(turn->server->store, &turn->push, turn->upto, turn->step);
+    apr_status_t rv = mx_store_push_done(turn->server->store, &turn->push, turn->upto, turn->count.room_nid ? &turn->count : NULL,
+                                         turn->step);
 
     return rv == APR_SUCCESS ? NULL : mx_server_store_error(rv, "moving a pusher's cursor", turn->step);
 }
@@ -263,6 +261,7 @@ const mx_error_t *mx_workers_push_turn_next(mx_slice_t *pjson, mx_workers_push_t
         if (!err) err = read_batch(turn);
         if (!err) apr_pool_clear(turn->step);
     }
+    turn->count = json.p ? turn->count : (mx_store_push_count_t){ 0 };
     if (!err && !json.p) err = write_badge(&json, turn);
     if (!err && !json.p) err = finish(turn);
     if (!err) *pjson = json;
@@ -296,6 +295,10 @@ static const mx_error_t *take_success(int *pover, mx_workers_push_turn_t *turn, 
     turn->push.told_unread = turn->unread;
     turn->push.told_calls = turn->calls;
     remember(turn);
+    if (turn->at == turn->n && turn->n < MX_WORKERS_PUSH_BATCH) {      /* the last one, and the counts are told with it */
+        *pover = 1;
+        return finish(turn);
+    }
     err = move_cursor(turn, pos);
     if (!err && turn->sending && turn->at == turn->n && turn->n == MX_WORKERS_PUSH_BATCH) err = read_batch(turn);
     return err;
@@ -323,6 +326,7 @@ static const mx_error_t *take_failure(mx_workers_push_turn_t *turn, const mx_htt
                turn->who.user_id);
         turn->push.told_unread = turn->unread;
         turn->push.told_calls = turn->calls;
+        turn->count = (mx_store_push_count_t){ 0 };
         return finish(turn);
     }
     mx_log(turn->server->log, MX_LOG_DEBUG, 0, "a push failed (status %d, %s), again in %" APR_INT64_T_FMT " ms user=%s", answer->status,

@@ -18,7 +18,6 @@ typedef struct mx_workers_push_turn_t {
     mx_store_push_t push;            /* the counts in it are those that the gateway knows */
     mx_json_t *data;                 /* of the pusher, without its url */
     int event_id_only;
-    const char *host;                /* of the gateway, with its port */
     apr_int64_t upto;                /* how far the stream was looked through when the turn began */
     mx_user_push_settings_t *settings;
     const mx_push_set_t *rules;

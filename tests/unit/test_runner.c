@@ -97,7 +97,7 @@ static void begin_two(mx_server_t **pa, mx_server_t **pb, const mx_runner_task_t
 
 START_TEST(no_thread_and_no_connection_before_the_first_write)
 {
-    static const mx_runner_task_t task = { "t", 3600000, 1000, work };
+    static const mx_runner_task_t task = { "t", 3600000, 1000, work, 0, 0 };
     lender_t *lender;
     mx_server_t *server;
     begin();
@@ -118,7 +118,7 @@ END_TEST
 
 START_TEST(the_thread_ends_when_nothing_is_written_and_comes_again)
 {
-    static const mx_runner_task_t task = { "t", 50, 1000, work };
+    static const mx_runner_task_t task = { "t", 50, 1000, work, 0, 0 };
     lender_t *lender;
     mx_server_t *server;
     long lent;
@@ -141,7 +141,7 @@ END_TEST
 
 START_TEST(a_task_is_done_by_one_child_at_a_time)
 {
-    static const mx_runner_task_t task = { "t", 1, 1000, work };
+    static const mx_runner_task_t task = { "t", 1, 1000, work, 0, 0 };
     mx_server_t *a, *b;
     begin_two(&a, &b, &task);
     mx_server_stream_moved(a);
@@ -160,7 +160,7 @@ END_TEST
 
 START_TEST(a_long_run_keeps_its_lease_and_a_stop_hands_it_on_at_once)
 {
-    static const mx_runner_task_t task = { "t", 3600000, 60000, work };
+    static const mx_runner_task_t task = { "t", 3600000, 60000, work, 0, 0 };
     mx_server_t *a, *b;
     apr_time_t stopped;
     begin_two(&a, &b, &task);
@@ -181,7 +181,7 @@ END_TEST
 
 START_TEST(the_lease_of_a_child_that_was_killed_is_taken_over_when_it_ran_out)
 {
-    static const mx_runner_task_t task = { "t", 3600000, 1000, work };
+    static const mx_runner_task_t task = { "t", 3600000, 1000, work, 0, 0 };
     mx_server_t *a;
     begin();
     database_sql("insert into lease (name, holder, until, due) values ('t', 'dead', now() + interval '700 ms', 'infinity')");
@@ -197,7 +197,7 @@ END_TEST
 
 START_TEST(a_run_that_outlives_its_lease_learns_it_and_spoils_nothing)
 {
-    static const mx_runner_task_t task = { "t", 3600000, 60000, oversleep };
+    static const mx_runner_task_t task = { "t", 3600000, 60000, oversleep, 0, 0 };
     mx_server_t *a, *b;
     begin_two(&a, &b, &task);
     mx_server_stream_moved(a);
@@ -215,7 +215,7 @@ END_TEST
 
 START_TEST(work_that_comes_while_a_run_is_under_way_is_done_after_it)
 {
-    static const mx_runner_task_t task = { "t", 3600000, 60000, work };
+    static const mx_runner_task_t task = { "t", 3600000, 60000, work, 0, 0 };
     mx_server_t *a, *b;
     begin_two(&a, &b, &task);
     hold = 1;
@@ -233,7 +233,7 @@ END_TEST
 
 START_TEST(a_wake_is_answered_at_once)
 {
-    static const mx_runner_task_t task = { "t", 3600000, 60000, work };
+    static const mx_runner_task_t task = { "t", 3600000, 60000, work, 0, 0 };
     mx_server_t *a;
     apr_time_t woken;
     begin();
@@ -251,7 +251,7 @@ END_TEST
 
 START_TEST(a_task_that_fails_waits_longer_each_time_whoever_wakes_it)
 {
-    static const mx_runner_task_t task = { "t", 10, 60000, cannot };
+    static const mx_runner_task_t task = { "t", 10, 60000, cannot, 0, 0 };
     mx_server_t *a;
     int i;
     begin();
@@ -269,7 +269,7 @@ END_TEST
 
 START_TEST(a_database_that_is_away_is_waited_for)
 {
-    static const mx_runner_task_t task = { "t", 3600000, 1000, work };
+    static const mx_runner_task_t task = { "t", 3600000, 1000, work, 0, 0 };
     mx_server_t *a;
     begin();
     database_sql("alter table lease rename to away");

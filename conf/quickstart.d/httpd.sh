@@ -75,6 +75,7 @@ DBDKeep $(db_connections)
 DBDMax $(db_connections)
 MatrixRegistration ${opt[registration]}
 MatrixRateLimits ${opt[rate_limits]}
+MatrixOutgoingPrivate on
 MatrixWellKnownClient $V_URL
 MatrixWellKnownServer $V_HOST:${V_HTTPS:-${opt[https]}}
 CONF

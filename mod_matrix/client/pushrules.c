@@ -79,7 +79,7 @@ static const mx_error_t *put_rule(mx_json_t *doc, void *baton, apr_pool_t *pool)
     rule_edit_t *edit = baton;
 
     return mx_push_rules_put(doc, edit->kind, edit->rule_id, edit->req->body, mx_param_query(edit->req, "before"),
-                             mx_param_query(edit->req, "after"), pool);
+                             mx_param_query(edit->req, "after"), edit->req->server->settings->max_push_rules, pool);
 }
 
 const mx_error_t *mx_client_set_push_rule(mx_reply_t *reply, mx_req_t *req)

@@ -219,7 +219,7 @@ static apr_size_t count_rules(const mx_json_t *doc)
 }
 
 const mx_error_t *mx_push_rules_put(mx_json_t *doc, const char *kind, const char *rule_id, const mx_json_t *body,
-                                    const char *before, const char *after, apr_pool_t *pool)
+                                    const char *before, const char *after, int max, apr_pool_t *pool)
 {
     const mx_json_t *list = list_of(doc, kind);
     mx_json_t *rule = NULL, *old;
@@ -233,8 +233,8 @@ const mx_error_t *mx_push_rules_put(mx_json_t *doc, const char *kind, const char
     if ((err = check_neighbour(list, before, pool)) || (err = check_neighbour(list, after, pool))) return err;
     if ((err = rule_from_body(&rule, kind, rule_id, body, pool))) return err;
     old = find(list, rule_id);
-    if (!old && count_rules(doc) >= MX_PUSH_RULES_MAX)
-        return mx_error_make(pool, MX_E_INVALID_PARAM, "A user may have %d push rules at most.", MX_PUSH_RULES_MAX);
+    if (!old && count_rules(doc) >= (apr_size_t)max)
+        return mx_error_make(pool, MX_E_INVALID_PARAM, "A user may have %d push rules at most.", max);
     if (old) mx_json_set_bool(rule, "enabled", mx_json_get_bool(old, "enabled", 1));
     mx_json_set(mx_json_get(doc, "global"), kind, rearrange(list, rule_id, rule, before, after, old && !before && !after, pool));
     return NULL;

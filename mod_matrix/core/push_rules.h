@@ -9,7 +9,6 @@
 
 #include "core/error.h"
 
-#define MX_PUSH_RULES_MAX 1000          /* rules of a user, the predefined ones included */
 #define MX_PUSH_RULE_ID_MAX_BYTES 255
 
 /**
@@ -24,10 +23,11 @@ int mx_push_rules_is_kind(const char *kind);
 const mx_error_t *mx_push_rules_find(mx_json_t **prule, const mx_json_t *doc, const char *kind, const char *rule_id, apr_pool_t *pool);
 /**
  * PUT /pushrules: makes or replaces a rule of the user's own from the request's body, next to `before` or `after` (either
- * may be NULL) or as the most important one. M_INVALID_PARAM, M_MISSING_PARAM, M_BAD_JSON, M_NOT_FOUND for a neighbour that is not there.
+ * may be NULL) or as the most important one. `max`: rules of a user, the predefined ones included. M_INVALID_PARAM, M_MISSING_PARAM,
+ * M_BAD_JSON, M_NOT_FOUND for a neighbour that is not there.
  */
 const mx_error_t *mx_push_rules_put(mx_json_t *doc, const char *kind, const char *rule_id, const mx_json_t *body,
-                                    const char *before, const char *after, apr_pool_t *pool);
+                                    const char *before, const char *after, int max, apr_pool_t *pool);
 const mx_error_t *mx_push_rules_delete(mx_json_t *doc, const char *kind, const char *rule_id, apr_pool_t *pool);
 const mx_error_t *mx_push_rules_set_enabled(mx_json_t *doc, const char *kind, const char *rule_id, int enabled, apr_pool_t *pool);
 /** `actions` must be an array of words and tweaks: M_BAD_JSON. */

@@ -3,6 +3,7 @@
 #include "glue/child.h"
 
 #include "base/crypto.h"
+#include "base/http_out.h"
 #include "glue/database.h"
 #include "glue/dbd.h"
 #include "glue/park.h"
@@ -14,6 +15,7 @@
 #include "server/runner.h"
 #include "sync/sync.h"
 #include "user/user.h"
+#include "workers/push.h"
 
 #include <apr_allocator.h>
 #include <apr_thread_mutex.h>
@@ -149,6 +151,8 @@ static apr_status_t home_start(mx_home_t *home, const mx_host_t *host)
         rv = mx_room_delayed_init(server);
     if (!rv)
         rv = mx_room_sticky_init(server);
+    if (!rv)
+        rv = mx_workers_push_init(server);
     if (!rv && home->ready)
         mx_runner_begin(server);
     return rv;
@@ -186,6 +190,7 @@ void mx_child_init(apr_pool_t *pchild, server_rec *s)
     child->poke = mx_poke_attach(s, pool);
     mx_json_init();
     mx_crypto_init();
+    mx_http_out_init();
     for (host = conf->hosts; host; host = host->next) {
         apr_status_t rv = home_start(&child->homes[host->number], host);
         if (rv)

@@ -125,7 +125,7 @@ static const mx_error_t *edit_rules(mx_json_t *doc, void *baton, apr_pool_t *poo
             if (!rule || !mx_push_rules_find(&unused, doc, kinds[k], id, pool))
                 continue;
             /* one more than a user may have, or with an id that has grown too long: the others are copied */
-            err = mx_push_rules_put(doc, kinds[k], id, rule, NULL, NULL, pool);
+            err = mx_push_rules_put(doc, kinds[k], id, rule, NULL, NULL, m->server->settings->max_push_rules, pool);
             if (!err)
                 mx_push_rules_set_enabled(doc, kinds[k], id, mx_json_get_bool(rule, "enabled", 1), pool);
         }

@@ -33,6 +33,9 @@ struct mx_runner_t {
     apr_int64_t idle_ms;             /* so long without a write, and the thread ends */
     apr_time_t exact_at[MX_RUNNER_TASKS_MAX];   /* the thread's own: when a task wants to run again, to the millisecond; 0: at leisure */
     apr_uint64_t woken;              /* atomic: bits of tasks with work */
+    apr_uint64_t follows;            /* bits of tasks that writes wake … */
+    apr_time_t followed;             /* … and when they last did; atomic */
+    struct mx_runner_t *out;         /* of outgoing tasks; NULL in that one */
     int moved;                       /* atomic: something was written since the thread last looked */
     int look;                        /* atomic: due times have changed */
     int beginning;                   /* atomic: nothing was written yet, the thread is to see whether something waits */
@@ -93,7 +96,7 @@ static void sleep_for(mx_runner_t *runner, apr_interval_time_t us, int for_work)
 
 static void renew(mx_runner_job_t *job, apr_int64_t lease_us)
 {
-    const mx_runner_t *runner = job->server->runner;
+    const mx_runner_t *runner = job->runner;
     apr_time_t asked = apr_time_now();
     apr_pool_t *pool;
     apr_status_t rv;
@@ -109,7 +112,7 @@ static void renew(mx_runner_job_t *job, apr_int64_t lease_us)
 /** Another task's time has come, or may have: it is worth more than the rest of this one's slice. */
 static int is_wanted(const mx_runner_job_t *job, apr_time_t now)
 {
-    mx_runner_t *runner = job->server->runner;
+    mx_runner_t *runner = job->runner;
     int i;
     for (i = 0; i < runner->ntasks; i++) {
         if (runner->exact_at[i] && now >= runner->exact_at[i] && runner->tasks[i] != job->task)
@@ -122,7 +125,7 @@ int mx_runner_go_on(mx_runner_job_t *job)
 {
     apr_int64_t lease_us = job->server->settings->task_lease_ms * 1000;
     apr_time_t now = apr_time_now();
-    if (is_stopping(job->server->runner) || now >= job->deadline || is_wanted(job, now))
+    if (is_stopping(job->runner) || now >= job->deadline || is_wanted(job, now))
         job->cut = 1;
     else if (!job->lost && now - job->renewed >= lease_us / 3)
         renew(job, lease_us);
@@ -131,8 +134,13 @@ int mx_runner_go_on(mx_runner_job_t *job)
 
 int mx_runner_rest(mx_runner_job_t *job, apr_interval_time_t us)
 {
-    sleep_for(job->server->runner, us, 0);
+    sleep_for(job->runner, us, 0);
     return mx_runner_go_on(job);
+}
+
+int mx_runner_is_lost(const mx_runner_job_t *job)
+{
+    return job->lost || is_stopping(job->runner);
 }
 
 /* ---- one run of a task ---- */
@@ -170,7 +178,7 @@ static apr_int64_t due_after(const mx_runner_job_t *job)
 
 static apr_status_t give_back(const mx_runner_job_t *job, const mx_error_t *err, int fails, apr_pool_t *pool)
 {
-    const mx_runner_t *runner = job->server->runner;
+    const mx_runner_t *runner = job->runner;
     apr_int64_t due_ms = err ? backoff_ms(fails) : due_after(job);
     apr_status_t rv;
     if (err)
@@ -196,7 +204,7 @@ static apr_status_t run_task(turn_t *turn, const mx_lease_t *lease, apr_time_t a
 {
     mx_runner_t *runner = turn->runner;
     const mx_runner_task_t *task = find_task(runner, lease->name);
-    mx_runner_job_t job = { .server = runner->server, .task = task, .next_ms = -1, .renewed = asked };
+    mx_runner_job_t job = { .server = runner->server, .task = task, .next_ms = -1, .runner = runner, .renewed = asked };
     const mx_error_t *err;
     apr_pool_t *pool;
     apr_status_t rv;
@@ -362,9 +370,8 @@ static apr_status_t start_locked(mx_runner_t *runner)
     return rv;
 }
 
-void mx_runner_start(mx_server_t *server)
+static void start(mx_runner_t *runner)
 {
-    mx_runner_t *runner = server->runner;
     apr_status_t rv = APR_SUCCESS;
     apr_thread_mutex_lock(runner->lock);
     if (!runner->running && !runner->stopping && runner->ntasks) {
@@ -373,43 +380,82 @@ void mx_runner_start(mx_server_t *server)
     }
     apr_thread_mutex_unlock(runner->lock);
     if (rv != APR_SUCCESS)
-        mx_log(server->log, MX_LOG_ERROR, rv, "MX0304: no thread for background work: another child or a later write must do it");
+        mx_log(runner->server->log, MX_LOG_ERROR, rv, "MX0304: no thread for background work: another child or a later write must do it");
+}
+
+void mx_runner_start(mx_server_t *server)
+{
+    mx_runner_t *runner;
+    for (runner = server->runner; runner; runner = runner->out)
+        start(runner);
+}
+
+static void moved(mx_runner_t *runner)
+{
+    if (!__atomic_load_n(&runner->moved, __ATOMIC_RELAXED))
+        __atomic_store_n(&runner->moved, 1, __ATOMIC_SEQ_CST);
+    if (runner->ntasks && !__atomic_load_n(&runner->running, __ATOMIC_SEQ_CST))
+        start(runner);
+}
+
+/** Tasks with work; those that have been told and not heard yet need no second word. */
+static void wake(mx_runner_t *runner, apr_uint64_t bits)
+{
+    if ((__atomic_fetch_or(&runner->woken, bits, __ATOMIC_ACQ_REL) & bits) == bits)
+        return;
+    apr_thread_mutex_lock(runner->lock);
+    apr_thread_cond_signal(runner->wake);
+    apr_thread_mutex_unlock(runner->lock);
+}
+
+static void wake_followers(mx_runner_t *runner)
+{
+    apr_time_t now = apr_time_now(), last = __atomic_load_n(&runner->followed, __ATOMIC_RELAXED);
+    if (now - last >= apr_time_from_msec(MX_RUNNER_FOLLOW_MS)
+        && __atomic_compare_exchange_n(&runner->followed, &last, now, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        wake(runner, runner->follows);
 }
 
 void mx_runner_stream_moved(mx_server_t *server)
 {
-    mx_runner_t *runner = server->runner;
-    if (!runner)
-        return;
-    if (!__atomic_load_n(&runner->moved, __ATOMIC_RELAXED))
-        __atomic_store_n(&runner->moved, 1, __ATOMIC_SEQ_CST);
-    if (!__atomic_load_n(&runner->running, __ATOMIC_SEQ_CST))
-        mx_runner_start(server);
+    mx_runner_t *runner;
+    for (runner = server->runner; runner; runner = runner->out) {
+        if (runner->follows)
+            wake_followers(runner);
+        moved(runner);
+    }
+}
+
+static void wake_found(mx_server_t *server, const mx_runner_task_t *task, const char *name)
+{
+    mx_runner_t *runner;
+    int i;
+    for (runner = server->runner; runner; runner = runner->out) {
+        for (i = 0; i < runner->ntasks; i++) {
+            if (task ? runner->tasks[i] != task : strcmp(runner->names[i], name) != 0)
+                continue;
+            wake(runner, (apr_uint64_t)1 << i);
+            moved(runner);
+        }
+    }
 }
 
 void mx_runner_wake(mx_server_t *server, const mx_runner_task_t *task)
 {
-    mx_runner_t *runner = server->runner;
-    int i;
-    for (i = 0; i < runner->ntasks && runner->tasks[i] != task; i++)
-        ;
-    if (i == runner->ntasks)
-        return;
-    /* one that has been told and not heard yet needs no second word */
-    if (!(__atomic_fetch_or(&runner->woken, (apr_uint64_t)1 << i, __ATOMIC_ACQ_REL) >> i & 1)) {
-        apr_thread_mutex_lock(runner->lock);
-        apr_thread_cond_signal(runner->wake);
-        apr_thread_mutex_unlock(runner->lock);
-    }
-    mx_runner_stream_moved(server);
+    wake_found(server, task, NULL);
+}
+
+void mx_runner_wake_name(mx_server_t *server, const char *name)
+{
+    wake_found(server, NULL, name);
 }
 
 void mx_runner_look(mx_server_t *server)
 {
-    mx_runner_t *runner = server->runner;
-    if (!runner)
-        return;
-    if (!__atomic_exchange_n(&runner->look, 1, __ATOMIC_ACQ_REL)) {
+    mx_runner_t *runner;
+    for (runner = server->runner; runner; runner = runner->out) {
+        if (__atomic_exchange_n(&runner->look, 1, __ATOMIC_ACQ_REL))
+            continue;
         apr_thread_mutex_lock(runner->lock);
         apr_thread_cond_signal(runner->wake);
         apr_thread_mutex_unlock(runner->lock);
@@ -419,20 +465,27 @@ void mx_runner_look(mx_server_t *server)
 
 void mx_runner_begin(mx_server_t *server)
 {
-    __atomic_store_n(&server->runner->beginning, 1, __ATOMIC_SEQ_CST);
+    mx_runner_t *runner;
+    for (runner = server->runner; runner; runner = runner->out)
+        __atomic_store_n(&runner->beginning, 1, __ATOMIC_SEQ_CST);
     mx_runner_start(server);
 }
 
-void mx_runner_stop(mx_server_t *server)
+static void stop(mx_runner_t *runner)
 {
-    mx_runner_t *runner = server->runner;
-    if (!runner)
-        return;
     apr_thread_mutex_lock(runner->lock);
     __atomic_store_n(&runner->stopping, 1, __ATOMIC_RELEASE);
     apr_thread_cond_signal(runner->wake);
     apr_thread_mutex_unlock(runner->lock);
-    bury(runner);                    /* nobody starts a thread any more */
+}
+
+void mx_runner_stop(mx_server_t *server)
+{
+    mx_runner_t *runner;
+    for (runner = server->runner; runner; runner = runner->out)
+        stop(runner);
+    for (runner = server->runner; runner; runner = runner->out)
+        bury(runner);                /* nobody starts a thread any more */
 }
 
 /* ---- the beginning ---- */
@@ -445,7 +498,7 @@ static const char *holder_name(apr_pool_t *pool)
     return apr_psprintf(pool, "%s:%ld:%s", host, (long)getpid(), mx_random_string("abcdefghijklmnopqrstuvwxyz", HOLDER_RANDOM, pool));
 }
 
-apr_status_t mx_runner_init(mx_server_t *server)
+static apr_status_t create(mx_runner_t **prunner, mx_server_t *server)
 {
     mx_runner_t *runner = apr_pcalloc(server->pool, sizeof(*runner));
     apr_status_t rv = apr_thread_mutex_create(&runner->lock, APR_THREAD_MUTEX_DEFAULT, server->pool);
@@ -455,15 +508,28 @@ apr_status_t mx_runner_init(mx_server_t *server)
         return rv;
     runner->server = server;
     runner->holder = holder_name(server->pool);
-    server->runner = runner;
+    *prunner = runner;
     return APR_SUCCESS;
+}
+
+apr_status_t mx_runner_init(mx_server_t *server)
+{
+    mx_runner_t *runner = NULL;
+    apr_status_t rv = create(&runner, server);
+    if (rv == APR_SUCCESS)
+        rv = create(&runner->out, server);
+    if (rv == APR_SUCCESS)
+        server->runner = runner;
+    return rv;
 }
 
 apr_status_t mx_runner_add(mx_server_t *server, const mx_runner_task_t *task)
 {
-    mx_runner_t *runner = server->runner;
+    mx_runner_t *runner = task->outgoing ? server->runner->out : server->runner;
     if (runner->ntasks == MX_RUNNER_TASKS_MAX)
         return APR_ENOSPC;
+    if (task->follows)
+        runner->follows |= (apr_uint64_t)1 << runner->ntasks;
     runner->names[runner->ntasks] = task->name;
     runner->tasks[runner->ntasks++] = task;
     if (task->interval_ms * IDLE_INTERVALS > runner->idle_ms)

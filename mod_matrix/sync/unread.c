@@ -3,6 +3,7 @@
 #include "sync/tally.h"
 
 #include "store/unread.h"
+#include "sync/judge.h"
 
 /** A count in the making. */
 typedef struct counting_t {
@@ -98,50 +99,23 @@ static const mx_error_t *count_groups(counting_t *c)
 
 /* ---- one by one ---- */
 
-/** What the conditions ask of the room, as it is now. */
-static const mx_error_t *ask_room(mx_push_event_t *out, const mx_power_t **ppower, const counting_t *c, const mx_sync_unread_room_t *room)
+static void count_event(const counting_t *c, mx_sync_unread_room_t *room, const mx_sync_judge_t *judge, const mx_store_unread_event_t *row)
 {
-    const mx_event_t *member = NULL, *levels = NULL;
-    mx_room_t *view = NULL;
-    const mx_error_t *err = mx_room_get(&view, c->server, room->room_id, 0, c->pool);
-
-    if (!err) err = mx_room_power(ppower, c->server, view, c->pool);
-    if (!err) err = mx_room_state_get(&member, c->server, view, "m.room.member", c->who->user_id, c->pool);
-    if (!err) err = mx_room_state_get(&levels, c->server, view, "m.room.power_levels", "", c->pool);
-    if (err) return err;
-    *out = (mx_push_event_t){ .room_id = room->room_id, .members = view->joined };
-    if (member) out->display_name = mx_json_get_str(mx_event_content(member), "displayname");
-    if (levels) out->notification_power = mx_json_get(mx_event_content(levels), "notifications");
-    return NULL;
-}
-
-static void count_event(const counting_t *c, mx_sync_unread_room_t *room, mx_push_event_t *e, const mx_power_t *power,
-                        const mx_store_unread_event_t *row)
-{
-    mx_json_limits_t limits = { MX_JSON_DEPTH_DEFAULT * 2 };
     apr_pool_t *scratch;
-    mx_json_t *json = NULL;
-    const char *sender;
 
     apr_pool_create(&scratch, c->pool);
-    if (mx_json_parse(&json, NULL, row->event.pdu.p, row->event.pdu.len, &limits, scratch) == MX_JSON_OK) {
-        e->event = json;
-        sender = mx_json_get_str(json, "sender");
-        e->sender_power = sender ? mx_power_user(power, sender) : 0;
-        mx_sync_unread_add(room, row->thread, mx_push_eval(c->rules, e), 1, c->pool);
-    }
+    mx_sync_unread_add(room, row->thread, mx_sync_judge_event(NULL, judge, row->event.pdu, scratch), 1, c->pool);
     apr_pool_destroy(scratch);
 }
 
 /** The rows of one room; what is older than a full scan is left to the groups. */
 static const mx_error_t *count_room(counting_t *c, int at, const mx_store_unread_event_t *rows, int n)
 {
-    mx_push_event_t e = { 0 };
-    const mx_power_t *power = NULL;
-    const mx_error_t *err = n ? ask_room(&e, &power, c, &c->rooms[at]) : NULL;
+    mx_sync_judge_t *judge = NULL;
+    const mx_error_t *err = n ? mx_sync_judge_create(&judge, c->server, c->who, c->rules, c->rooms[at].room_id, c->pool) : NULL;
     int i;
 
-    for (i = 0; !err && i < n; i++) count_event(c, &c->rooms[at], &e, power, &rows[i]);
+    for (i = 0; !err && i < n; i++) count_event(c, &c->rooms[at], judge, &rows[i]);
     c->upto[at] = n < MX_SYNC_UNREAD_SCAN ? 0 : rows[n - 1].event.nid - 1;
     return err;
 }

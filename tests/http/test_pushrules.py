@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # CS-API: push rules API
+import time
+
 import pytest
 
 BASE = "/_matrix/client/v3/pushrules"
@@ -77,3 +79,34 @@ def test_pushrules_005_a_change_is_told_by_sync(user):
 def test_pushrules_006_bad_requests(user, method, path, body, status, errcode):
     user.call(method, BASE + path, body, status=status, errcode=errcode)
     assert ids(user, "content") == []
+
+
+# 1,000 by default. Bad input: 10,000 push rules, `*a*a*a*` globs on long texts
+def test_pushrules_020_a_user_has_so_many_rules_and_they_are_asked_in_time(user, user2):
+    pattern = "*a*a*a*a*a*a*a*a*a*a*b"
+    free = 1000 - sum(len(v) for v in user.call("GET", f"{BASE}/global/").json().values())
+    for i in range(free):
+        user.call("PUT", f"{BASE}/global/content/r{i}", {"pattern": f"{pattern}{i}c", "actions": ["notify"]})
+    for kind in ("content", "room", "override"):
+        user.call("PUT", f"{BASE}/global/{kind}/more", {**RULE, "conditions": []}, status=400, errcode="M_INVALID_PARAM")
+    user.call("PUT", f"{BASE}/global/content/r7", RULE)
+    assert len(ids(user, "content")) == free
+    room = user2.create_room(preset="public_chat")
+    user.join(room)
+    since = user.sync()["next_batch"]
+    for _ in range(3):
+        user2.send(room, "a" * 60000)
+    began = time.monotonic()
+    joined = user.sync(since)["rooms"]["join"][room]
+    assert time.monotonic() - began < 3
+    assert joined["unread_notifications"] == {"highlight_count": 0, "notification_count": 3}
+
+
+def test_pushrules_021_the_directive_says_how_many(make_server):
+    server = make_server("--conf-line", "MatrixMaxPushRules 50")
+    user = server.register()
+    for i in range(50 - sum(len(v) for v in user.call("GET", f"{BASE}/global/").json().values())):
+        user.call("PUT", f"{BASE}/global/room/!r{i}:x", {"actions": []})
+    user.call("PUT", f"{BASE}/global/room/!more:x", {"actions": []}, status=400, errcode="M_INVALID_PARAM")
+    user.call("DELETE", f"{BASE}/global/room/!r0:x")
+    user.call("PUT", f"{BASE}/global/room/!more:x", {"actions": []})

@@ -375,6 +375,40 @@ START_TEST(a_due_time_that_was_moved_is_seen_at_once)
 }
 END_TEST
 
+START_TEST(a_task_that_waits_for_other_servers_holds_up_no_other)
+{
+    static const mx_runner_task_t waits = { "out", 3600000, 60000, work, .outgoing = 1 }, other = { "t", 3600000, 60000, cannot };
+    mx_server_t *a;
+    begin();
+    a = child(&waits);
+    mx_runner_add(a, &other);
+    hold = 1;
+    mx_server_stream_moved(a);
+    wait_for(&runs, 1);
+    wait_for(&fails, 1);                 /* while the first goes on */
+    ck_assert_int_eq(load(&at_once), 1);
+    mx_runner_stop(a);
+    ck_assert_int_eq(load(&told_to_stop), 1);
+}
+END_TEST
+
+START_TEST(writes_wake_a_task_that_follows_once_in_a_while)
+{
+    static const mx_runner_task_t follows = { "f", 3600000, 60000, work, .follows = 1 };
+    mx_server_t *a;
+    apr_time_t end = apr_time_now() + 2500000;
+    begin();
+    a = child(&follows);
+    while (apr_time_now() < end) {
+        mx_server_stream_moved(a);
+        apr_sleep(2000);
+    }
+    mx_runner_stop(a);
+    ck_assert_int_ge(load(&runs), 2);
+    ck_assert_int_le(load(&runs), 4);
+}
+END_TEST
+
 /* ---- what is deleted ---- */
 
 static const char old_and_new_rows[] =
@@ -435,4 +469,7 @@ DATABASE_MAIN("runner", no_thread_and_no_connection_before_the_first_write, the_
               a_task_that_fails_waits_longer_each_time_whoever_wakes_it, a_database_that_is_away_is_waited_for,
               what_waits_for_its_time_begins_with_the_child_and_comes_then,
               what_waits_for_its_time_does_not_wait_for_the_slice_of_another_task, a_child_where_nothing_waits_has_no_thread_after_a_look,
-              a_due_time_that_was_moved_is_seen_at_once, what_has_served_its_time_goes_and_the_rest_stays)
+              a_due_time_that_was_moved_is_seen_at_once,
+
+              a_task_that_waits_for_other_servers_holds_up_no_other, writes_wake_a_task_that_follows_once_in_a_while,
+              what_has_served_its_time_goes_and_the_rest_stays)

@@ -41,7 +41,8 @@ MX_STMT(presence_told, "lllLLiii",
         "     on o.room_nid = mine.room_nid and o.user_nid = q.user_nid and o.membership = 2)"
         "   union (select n.* from room r join member m on m.room_nid = r.room_nid and m.membership = 2"
         "     join presence n on n.user_nid = m.user_nid where r.joined <= $6::int4"
-        "     and (r.room_nid = any($4::int8[]) or (r.room_nid = any($5::int8[]) and m.stream > $2::int8)) and n.state > 0 and n.stream <= $3::int8 limit $7::int4)) p" JOINS " order by p.user_nid");
+        "     and (r.room_nid = any($4::int8[]) or (r.room_nid = any($5::int8[]) and m.stream > $2::int8))"
+        "     and n.state > 0 and n.stream <= $3::int8 limit $7::int4)) p" JOINS " order by p.user_nid");
 
 static apr_int64_t *column(const mx_presence_device_t *devices, int n, apr_size_t offset, apr_pool_t *pool)
 {

@@ -23,15 +23,25 @@ MX_STMT(presence_news, "lliii",
         "select " COLUMNS ", array(select m.room_nid from member m join room r on r.room_nid = m.room_nid and r.joined <= $4::int4"
         "   where m.user_nid = p.user_nid and m.membership = 2 and m.local order by r.last_stream desc limit $5::int4)"
         " from presence p" JOINS " where p.stream > $1::int8 and p.stream <= $2::int8 order by p.stream limit $3::int4");
-/* It begins with who changed, a bounded number, and asks of each whether the reader has a room in common: never with a room's members. */
-MX_STMT(presence_told, "lllLLii",
-        "select " COLUMNS " from (select q.* from (select * from presence where stream > greatest($2::int8, 0) and stream <= $3::int8"
-        "     and ($2::int8 >= 0 or state > 0) order by stream desc limit $7::int4) q"
-        "   where q.user_nid = $1::int8 or exists (select from member me join room r on r.room_nid = me.room_nid and r.joined <= $6::int4"
-        "     join member o on o.room_nid = me.room_nid and o.user_nid = q.user_nid and o.membership = 2"
-        "     where me.local and me.user_nid = $1::int8 and me.membership = 2)"
-        "   union (select n.* from room r join member m on m.room_nid = r.room_nid and m.membership = 2 join presence n on n.user_nid = m.user_nid"
-        "     where r.joined <= $6::int4 and (r.room_nid = any($4::int8[]) or (r.room_nid = any($5::int8[]) and m.stream > $2::int8))"
+/* Rooms of the reader that carry presence, a bounded number. */
+#define MINE(members, rooms)                                                                                                          \
+    "with mine as materialized (select me.room_nid from member me join room r on r.room_nid = me.room_nid and r.joined <= " members  \
+    "   where me.local and me.user_nid = $1::int8 and me.membership = 2 order by r.last_stream desc limit " rooms ")"
+/* Who is there: `is true` keeps the rooms' members a hash that is made once. */
+MX_STMT(presence_there, "lliii",
+        MINE("$3::int4", "$5::int4")
+        " select " COLUMNS " from (select * from presence where state > 0 and stream <= $2::int8"
+        "   and (user_nid = $1::int8 or (user_nid in (select o.user_nid from mine join member o on o.room_nid = mine.room_nid"
+        "     and o.membership = 2)) is true) order by stream desc limit $4::int4) p" JOINS " order by p.user_nid");
+/* What changed: begins with the changes, also a bounded number, and asks of each whether there is a room in common. */
+MX_STMT(presence_told, "lllLLiii",
+        MINE("$6::int4", "$8::int4")
+        " select " COLUMNS " from (select q.* from (select * from presence where stream > $2::int8 and stream <= $3::int8"
+        "     order by stream desc limit $7::int4) q where q.user_nid = $1::int8 or exists (select from mine join member o"
+        "     on o.room_nid = mine.room_nid and o.user_nid = q.user_nid and o.membership = 2)"
+        "   union (select n.* from room r join member m on m.room_nid = r.room_nid and m.membership = 2"
+        "     join presence n on n.user_nid = m.user_nid where r.joined <= $6::int4"
+        "     and (r.room_nid = any($4::int8[]) or (r.room_nid = any($5::int8[]) and m.stream > $2::int8))"
         "     and n.state > 0 and n.stream <= $3::int8 limit $7::int4)) p" JOINS " order by p.user_nid");
 
 static apr_int64_t *column(const mx_presence_device_t *devices, int n, apr_size_t offset, apr_pool_t *pool)
@@ -136,8 +146,11 @@ apr_status_t mx_store_presence_news(mx_presence_row_t **pout, int *pn, mx_conn_t
 apr_status_t mx_store_presence_told(mx_presence_row_t **pout, int *pn, mx_conn_t *conn, const mx_presence_ask_t *ask, apr_pool_t *pool)
 {
     mx_rows_t *rows = NULL;
-    apr_status_t rv = mx_store_query(&rows, conn, pool, &presence_told, ask->reader_nid, ask->since, ask->upto, ask->entered, ask->nentered,
-                                     ask->moved, ask->nmoved, ask->reach.max_members, ask->limit);
+    apr_status_t rv = ask->since < 0
+        ? mx_store_query(&rows, conn, pool, &presence_there, ask->reader_nid, ask->upto, ask->reach.max_members, ask->limit,
+                         ask->reach.max_rooms)
+        : mx_store_query(&rows, conn, pool, &presence_told, ask->reader_nid, ask->since, ask->upto, ask->entered, ask->nentered, ask->moved,
+                         ask->nmoved, ask->reach.max_members, ask->limit, ask->reach.max_rooms);
 
     if (rv == APR_SUCCESS) *pout = read_rows(pn, rows, pool);
     return rv;

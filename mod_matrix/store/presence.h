@@ -59,7 +59,7 @@ apr_status_t mx_store_presence_shares(int *pshares, mx_store_t *store, apr_int64
 /** Which rooms carry presence. */
 typedef struct mx_presence_reach_t {
     int max_members;                 /* rooms with at most so many joined members do */
-    int max_rooms;                   /* of one user: those that moved last */
+    int max_rooms;                   /* of one user, or one reader: those that moved last */
 } mx_presence_reach_t;
 
 /** Changes in (after, upto], in stream order. */

@@ -376,7 +376,8 @@ const mx_error_t *mx_sync_presence_write_full(mx_json_writer_t *w, int *ptold, c
 {
     int limit = full->filter->presence.limit >= 0 ? full->filter->presence.limit : MX_PRESENCE_TOLD_MAX, n = 0, told = 0;
     mx_presence_ask_t ask = { .reader_nid = full->ask->who->user_nid, .since = full->ask->since, .upto = full->upto,
-                              .reach = mx_sync_presence_reach(full->server), .limit = MX_PRESENCE_TOLD_MAX };
+                              .reach = { full->server->settings->presence_max_members, MX_PRESENCE_READ_ROOMS_MAX },
+                              .limit = MX_PRESENCE_TOLD_MAX };
     mx_presence_row_t *rows = NULL;
     apr_status_t rv;
 

@@ -14,7 +14,8 @@
 #define MX_PRESENCE_DEVICES_MAX 50000    /* that a child remembers; past it a device is not seen until others are gone */
 #define MX_PRESENCE_ROOMS_MAX 1000       /* rooms of one user that hear of him: those that moved last */
 #define MX_PRESENCE_WAKE_MAX 20000       /* users looked at for one change; others hear of it when they are told something else */
-#define MX_PRESENCE_TOLD_MAX 1000        /* users in one answer of the database */
+#define MX_PRESENCE_READ_ROOMS_MAX 100   /* rooms of a reader whose members an answer of the database looks at: those that moved last */
+#define MX_PRESENCE_TOLD_MAX 500         /* users in one answer of the database */
 
 /** Which rooms carry presence. */
 mx_presence_reach_t mx_sync_presence_reach(const mx_server_t *server);

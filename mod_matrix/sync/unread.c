@@ -98,50 +98,54 @@ static const mx_error_t *count_groups(counting_t *c)
 
 /* ---- one by one ---- */
 
-/** What the conditions ask of the room, as it is now. */
-static const mx_error_t *ask_room(mx_push_event_t *out, const mx_power_t **ppower, const counting_t *c, const mx_sync_unread_room_t *room)
+const mx_error_t *mx_sync_unread_judge_open(mx_sync_unread_judge_t *judge, mx_server_t *server, const mx_who_t *who,
+                                            const mx_push_set_t *rules, const char *room_id, apr_pool_t *pool)
 {
     const mx_event_t *member = NULL, *levels = NULL;
+    const mx_power_t *power = NULL;
     mx_room_t *view = NULL;
-    const mx_error_t *err = mx_room_get(&view, c->server, room->room_id, 0, c->pool);
+    const mx_error_t *err = mx_room_get(&view, server, room_id, 0, pool);
 
-    if (!err) err = mx_room_power(ppower, c->server, view, c->pool);
-    if (!err) err = mx_room_state_get(&member, c->server, view, "m.room.member", c->who->user_id, c->pool);
-    if (!err) err = mx_room_state_get(&levels, c->server, view, "m.room.power_levels", "", c->pool);
+    if (!err) err = mx_room_power(&power, server, view, pool);
+    if (!err) err = mx_room_state_get(&member, server, view, "m.room.member", who->user_id, pool);
+    if (!err) err = mx_room_state_get(&levels, server, view, "m.room.power_levels", "", pool);
     if (err) return err;
-    *out = (mx_push_event_t){ .room_id = room->room_id, .members = view->joined };
-    if (member) out->display_name = mx_json_get_str(mx_event_content(member), "displayname");
-    if (levels) out->notification_power = mx_json_get(mx_event_content(levels), "notifications");
+    *judge = (mx_sync_unread_judge_t){ rules, power, { .room_id = room_id, .members = view->joined } };
+    if (member) judge->event.display_name = mx_json_get_str(mx_event_content(member), "displayname");
+    if (levels) judge->event.notification_power = mx_json_get(mx_event_content(levels), "notifications");
     return NULL;
 }
 
-static void count_event(const counting_t *c, mx_sync_unread_room_t *room, mx_push_event_t *e, const mx_power_t *power,
-                        const mx_store_unread_event_t *row)
+mx_push_verdict_t mx_sync_unread_judge(mx_sync_unread_judge_t *judge, mx_slice_t json, apr_pool_t *pool)
 {
     mx_json_limits_t limits = { MX_JSON_DEPTH_DEFAULT * 2 };
+    mx_push_verdict_t verdict = { 0 };
+    mx_json_t *event = NULL;
     apr_pool_t *scratch;
-    mx_json_t *json = NULL;
     const char *sender;
 
-    apr_pool_create(&scratch, c->pool);
-    if (mx_json_parse(&json, NULL, row->event.pdu.p, row->event.pdu.len, &limits, scratch) == MX_JSON_OK) {
-        e->event = json;
-        sender = mx_json_get_str(json, "sender");
-        e->sender_power = sender ? mx_power_user(power, sender) : 0;
-        mx_sync_unread_add(room, row->thread, mx_push_eval(c->rules, e), 1, c->pool);
+    apr_pool_create(&scratch, pool);
+    if (mx_json_parse(&event, NULL, json.p, json.len, &limits, scratch) == MX_JSON_OK) {
+        judge->event.event = event;
+        sender = mx_json_get_str(event, "sender");
+        judge->event.sender_power = sender ? mx_power_user(judge->power, sender) : 0;
+        verdict = mx_push_eval(judge->rules, &judge->event);
     }
     apr_pool_destroy(scratch);
+    return verdict;
 }
 
 /** The rows of one room; what is older than a full scan is left to the groups. */
 static const mx_error_t *count_room(counting_t *c, int at, const mx_store_unread_event_t *rows, int n)
 {
-    mx_push_event_t e = { 0 };
-    const mx_power_t *power = NULL;
-    const mx_error_t *err = n ? ask_room(&e, &power, c, &c->rooms[at]) : NULL;
+    mx_sync_unread_room_t *room = &c->rooms[at];
+    mx_sync_unread_judge_t judge = { 0 };
+    const mx_error_t *err = n ? mx_sync_unread_judge_open(&judge, c->server, c->who, c->rules, room->room_id, c->pool) : NULL;
     int i;
 
-    for (i = 0; !err && i < n; i++) count_event(c, &c->rooms[at], &e, power, &rows[i]);
+    for (i = 0; !err && i < n; i++)
+        mx_sync_unread_add(room, rows[i].thread, mx_sync_unread_judge(&judge, rows[i].event.pdu, c->pool), 1, c->pool);
+    room->scanned = n;
     c->upto[at] = n < MX_SYNC_UNREAD_SCAN ? 0 : rows[n - 1].event.nid - 1;
     return err;
 }
@@ -188,8 +192,7 @@ const mx_error_t *mx_sync_unread_count(mx_sync_unread_room_t *rooms, int n, mx_s
         c.all[i] = rooms[i].all = wants_all(&c, &rooms[i]);
         rooms[i].n = 0;
     }
-    if (!settings->plain) return count_events(&c);
-    err = count_groups(&c);
+    err = settings->plain ? count_groups(&c) : count_events(&c);
     for (i = 0; !err && i < n; i++) mx_sync_tally_keep(server->sync, who, settings, &rooms[i], upto);
     return err;
 }

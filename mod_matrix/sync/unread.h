@@ -27,7 +27,19 @@ typedef struct mx_sync_unread_room_t {
     mx_sync_unread_t *lines; int n;
     apr_int64_t members;             /* joined when it was counted, and whether events of every type count: by plain rules */
     int all;
+    int scanned;                     /* by other rules: events that were asked one by one; MX_SYNC_UNREAD_SCAN: there are more */
 } mx_sync_unread_room_t;
+
+/** Who judges a room's events one by one, by what they say and what the room is now. */
+typedef struct mx_sync_unread_judge_t {
+    const mx_push_set_t *rules;
+    const mx_power_t *power;
+    mx_push_event_t event;           /* all but the event itself */
+} mx_sync_unread_judge_t;
+const mx_error_t *mx_sync_unread_judge_open(mx_sync_unread_judge_t *judge, mx_server_t *server, const mx_who_t *who,
+                                            const mx_push_set_t *rules, const char *room_id, apr_pool_t *pool);
+/** `json`: an event as it is stored, or as clients get it. */
+mx_push_verdict_t mx_sync_unread_judge(mx_sync_unread_judge_t *judge, mx_slice_t json, apr_pool_t *pool);
 
 /**
  * Fills n rooms, in the order of room_nid, as of a position, and remembers them (sync/tally.h). One query; one more for rules that ask for

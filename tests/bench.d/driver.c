@@ -504,7 +504,8 @@ static void run_live(int npolls, double seconds, double rate)
         }
     }
     printf("{\"mode\":\"live\",\"polls\":%d,\"actions\":%lu,\"messages\":%lu,\"told\":%lu,\"before_ack\":%lu,"
-           "\"answers\":%lu,\"reopened\":%lu,\"ok\":%lu,\"failed\":%lu,\"p50_ms\":%.3f,\"p90_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f,\"failure\":\"%s\"}\n",
+           "\"answers\":%lu,\"reopened\":%lu,\"ok\":%lu,\"failed\":%lu,"
+           "\"p50_ms\":%.3f,\"p90_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f,\"failure\":\"%s\"}\n",
            npolls, sent, nmessages, ntold, nearly_told, polls, nreopened, polls, nfail, percentile(.5) / 1e3, percentile(.9) / 1e3,
            percentile(.99) / 1e3, max_us / 1e3, first_failure);
 }

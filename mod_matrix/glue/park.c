@@ -15,6 +15,8 @@
 #define MPM_DEFAULT_FACTOR 2         /* AsyncRequestWorkerFactor, where it is not set */
 #define PLACES_MAX 1000000           /* as many as MatrixMaxWaiting allows */
 #define IDLE_KEEP_BYTES 16384        /* free memory that a connection which parked may hold on to: thousands of them wait */
+#define BUSY_KEEP_BYTES 49152        /* … while only FEW_PARKED do: all that a request takes, so that an answer maps none */
+#define FEW_PARKED 4000
 
 int mx_park_turn(request_rec *r, mx_wait_t *wait, mx_wake_e why)
 {
@@ -144,7 +146,6 @@ static mx_parked_t *parked_of(conn_rec *c)
         p->c = c;
         p->fd = fd;
         ap_set_module_config(c->conn_config, &matrix_module, p);
-        apr_allocator_max_free_set(apr_pool_allocator_get(c->pool), IDLE_KEEP_BYTES);
     }
     return p;
 }
@@ -165,18 +166,27 @@ void mx_park_uncount(mx_parked_t *p)
     apr_atomic_dec32(&mx_child_lot()->counts->parked);
 }
 
+/** What the connection may keep when its request is over; each time it parks, as others come and go. */
+static void bound_memory(const conn_rec *c, apr_uint32_t parked)
+{
+    apr_allocator_max_free_set(apr_pool_allocator_get(c->pool), parked < FEW_PARKED ? BUSY_KEEP_BYTES : IDLE_KEEP_BYTES);
+}
+
 /** -1 if this request cannot wait without a thread or too many do. */
 static int try_suspend(request_rec *r, mx_home_t *home, mx_wait_t *wait)
 {
     mx_parked_t *p = parked_of(r->connection);
     mx_lot_t *lot = mx_child_lot();
+    apr_uint32_t parked;
     if (!p)
         return -1;
     if (apr_atomic_inc32(&home->waiting) >= (apr_uint32_t)home->server.settings->max_waiting) {
         apr_atomic_dec32(&home->waiting);
         return -1;
     }
-    if (apr_atomic_inc32(&lot->counts->parked) >= lot->places) {
+    parked = apr_atomic_inc32(&lot->counts->parked);
+    bound_memory(r->connection, parked);
+    if (parked >= lot->places) {
         apr_atomic_dec32(&lot->counts->parked);
         apr_atomic_dec32(&home->waiting);
         r->connection->keepalive = AP_CONN_CLOSE;    /* an idle connection takes as much room as a waiting one */

@@ -49,7 +49,7 @@ typedef struct mx_sync_entry_t {
     const char *redacts;         /* of a redaction: the event it redacts */
     const mx_sync_moved_t *moved;
     int nmoved;
-    /* events, for unread counts: what unread_events() of sql/0014_push.sql looks at */
+    /* events, for unread counts: what unread_events() of sql/0018_unread.sql looks at */
     unsigned counts : 1;         /* may count for others than its sender */
     unsigned reads : 1;          /* its sender has read what stands before it in its thread */
     unsigned marked : 1;         /* counts whatever its type, as a predefined rule may notify of its marks */

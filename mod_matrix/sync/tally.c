@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Unread counts in memory. A tally never changes; moving it on makes another. */
+#include "sync/judge.h"
 #include "sync/tally.h"
 
 #define OVERHEAD_BYTES 160           /* of an entry of the cache */
@@ -15,6 +16,7 @@ struct mx_sync_tally_t {
     apr_int64_t rules_stream, ignored_stream;   /* of the settings that it was counted by */
     apr_int64_t members;
     int all;                         /* events of every type count */
+    int scanned;                     /* by rules that are not plain: so many events were judged one by one */
     int nkinds;
     kind_t kinds[MX_SYNC_TALLY_KINDS];
     int n;
@@ -59,8 +61,9 @@ void mx_sync_tally_keep(mx_sync_state_t *state, const mx_who_t *who, const mx_us
                         const mx_sync_unread_room_t *room, apr_int64_t upto)
 {
     mx_sync_tally_t head = { .position = upto, .rules_stream = settings->rules_stream, .ignored_stream = settings->ignored_stream,
-                             .members = room->members, .all = room->all };
+                             .members = room->members, .all = room->all, .scanned = room->scanned };
 
+    if (!settings->plain && room->scanned >= MX_SYNC_UNREAD_SCAN) return;
     keep(state, who, &head, room);
 }
 
@@ -98,6 +101,7 @@ typedef struct moving_t {
     mx_sync_unread_room_t *room;
     const mx_who_t *who;
     mx_user_push_settings_t *settings;
+    mx_sync_judge_t *judge;           /* of rules that are not plain */
     apr_pool_t *pool;
 } moving_t;
 
@@ -110,7 +114,7 @@ static int mentions(const mx_sync_entry_t *entry, apr_int64_t user_nid)
     return 0;
 }
 
-static mx_push_verdict_t judge(moving_t *m, const mx_sync_entry_t *entry, int marks)
+static mx_push_verdict_t judge_kind(moving_t *m, const mx_sync_entry_t *entry, int marks)
 {
     mx_sync_tally_t *head = &m->head;
     kind_t *kind;
@@ -128,7 +132,24 @@ static mx_push_verdict_t judge(moving_t *m, const mx_sync_entry_t *entry, int ma
     return kind->verdict;
 }
 
-/* The same rules as those of unread_events() in sql/0014_push.sql. */
+/* By its content, which the ring has but for the last brace. */
+static mx_push_verdict_t judge_content(moving_t *m, const mx_sync_entry_t *entry)
+{
+    mx_push_verdict_t verdict;
+    apr_pool_t *scratch;
+    char *text;
+
+    apr_pool_create(&scratch, m->pool);
+    text = apr_palloc(scratch, entry->body.len + 1);
+    memcpy(text, entry->body.p, entry->body.len);
+    text[entry->body.len] = '}';
+    m->head.scanned++;
+    verdict = mx_sync_judge_event(NULL, m->judge, mx_slice(text, entry->body.len + 1), scratch);
+    apr_pool_destroy(scratch);
+    return verdict;
+}
+
+/* The same rules as those of unread_events() in sql/0018_unread.sql. */
 static void move_by(moving_t *m, const mx_sync_entry_t *entry)
 {
     int marks;
@@ -138,9 +159,13 @@ static void move_by(moving_t *m, const mx_sync_entry_t *entry)
         return;
     }
     if (!entry->counts || mx_user_push_settings_ignores(m->settings, entry->user_nid)) return;
+    if (!m->settings->plain) {
+        mx_sync_unread_add(m->room, entry->thread, judge_content(m, entry), 1, m->pool);
+        return;
+    }
     if (!entry->marked && !m->head.all) return;
     marks = entry->marks | (mentions(entry, m->who->user_nid) ? MX_PUSH_MARK_USER : 0);
-    mx_sync_unread_add(m->room, entry->thread, judge(m, entry, marks), 1, m->pool);
+    mx_sync_unread_add(m->room, entry->thread, judge_kind(m, entry, marks), 1, m->pool);
 }
 
 static void copy_lines(mx_sync_unread_room_t *room, const mx_sync_tally_t *tally, apr_pool_t *pool)
@@ -153,15 +178,32 @@ static void copy_lines(mx_sync_unread_room_t *room, const mx_sync_tally_t *tally
     memcpy(room->lines, tally->lines, sizeof(*room->lines) * (apr_size_t)tally->n);
 }
 
+/* Rules on contents: all that was counted hangs on the user's name in the room and on its power levels as well. */
+static int open_judge(moving_t *m, const mx_sync_tally_pick_t *pick, mx_sync_state_t *state)
+{
+    int i;
+
+    if (m->settings->plain || !pick->n) return 1;
+    if (m->head.scanned + pick->n >= MX_SYNC_UNREAD_SCAN) return 0;
+    for (i = 0; i < pick->n; i++) {
+        const mx_sync_entry_t *entry = pick->events[i];
+
+        if (entry->target_nid == m->who->user_nid || (entry->is_state && mx_str_eq(entry->type, "m.room.power_levels"))) return 0;
+    }
+    return !mx_sync_judge_create(&m->judge, state->server, m->who, mx_user_push_settings_rules(m->settings, m->pool), m->room->room_id,
+                                 m->pool);
+}
+
 int mx_sync_tally_count(mx_sync_unread_room_t *room, const mx_sync_tally_pick_t *pick, mx_sync_state_t *state, const mx_who_t *who,
                         mx_user_push_settings_t *settings, apr_int64_t upto, apr_pool_t *pool)
 {
     moving_t m = { .room = room, .who = who, .settings = settings, .pool = pool };
     int i;
 
-    if (!pick->tally || !settings->plain) return 0;
+    if (!pick->tally) return 0;
     m.head = *pick->tally;
     if (m.head.rules_stream != settings->rules_stream || m.head.ignored_stream != settings->ignored_stream) return 0;
+    if (!open_judge(&m, pick, state)) return 0;
     copy_lines(room, pick->tally, pool);
     if (!pick->n) return 1;
     for (i = pick->n - 1; i >= 0; i--) move_by(&m, pick->events[i]);

@@ -3,7 +3,7 @@
  * Unread counts that a child remembers, so that an answer of the ring needs no look into the database: what was counted of a user
  * and a room as of a position, moved on by the events that the ring has after it. Wherever something else than events may have moved them
  * (a receipt of the user, a redaction, memberships, other push rules; sync/ring.h knows) they are counted anew.
- * Only for users with plain rules (core/push_eval.h); for others each event's content counts, and the database is asked.
+ * By plain rules (core/push_eval.h) few made-up events answer for all; by others each event's content is asked, as the ring has it.
  */
 #ifndef MX_SYNC_TALLY_H
 #define MX_SYNC_TALLY_H

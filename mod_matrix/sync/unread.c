@@ -106,6 +106,7 @@ static void count_event(const counting_t *c, mx_sync_unread_room_t *room, const 
     apr_pool_create(&scratch, c->pool);
     mx_sync_unread_add(room, row->thread, mx_sync_judge_event(NULL, judge, row->event.pdu, scratch), 1, c->pool);
     apr_pool_destroy(scratch);
+    return verdict;
 }
 
 /** The rows of one room; what is older than a full scan is left to the groups. */
@@ -116,6 +117,7 @@ static const mx_error_t *count_room(counting_t *c, int at, const mx_store_unread
     int i;
 
     for (i = 0; !err && i < n; i++) count_event(c, &c->rooms[at], judge, &rows[i]);
+    c->rooms[at].scanned = n;
     c->upto[at] = n < MX_SYNC_UNREAD_SCAN ? 0 : rows[n - 1].event.nid - 1;
     return err;
 }
@@ -162,8 +164,7 @@ const mx_error_t *mx_sync_unread_count(mx_sync_unread_room_t *rooms, int n, mx_s
         c.all[i] = rooms[i].all = wants_all(&c, &rooms[i]);
         rooms[i].n = 0;
     }
-    if (!settings->plain) return count_events(&c);
-    err = count_groups(&c);
+    err = settings->plain ? count_groups(&c) : count_events(&c);
     for (i = 0; !err && i < n; i++) mx_sync_tally_keep(server->sync, who, settings, &rooms[i], upto);
     return err;
 }

@@ -27,6 +27,7 @@ typedef struct mx_sync_unread_room_t {
     mx_sync_unread_t *lines; int n;
     apr_int64_t members;             /* joined when it was counted, and whether events of every type count: by plain rules */
     int all;
+    int scanned;                     /* by other rules: events that were asked one by one; MX_SYNC_UNREAD_SCAN: there are more */
 } mx_sync_unread_room_t;
 
 /**

@@ -63,6 +63,14 @@ def measure(bench):
         for n in (1, 100):
             ms = p50_ms(lambda: work(devices, n))
             row("B23", f"{what} of {n} devices: p50 ms", f"{ms:.2f}", f"/versions {floor:.2f}", f"{ms / floor:.1f}")
+    row("B23", "keys/claim of 100 devices: statements", statements(bench.server, lambda: devices.claim(100)), "", "", "1")
+
+
+def statements(server, work):
+    """What touches keys, of all that the work runs: tokens and the like are looked up on the way."""
+    server.sql("select pg_stat_statements_reset()")
+    work()
+    return server.sql("select sum(calls) from pg_stat_statements where toplevel and query like '%one_time_key%' and query not like '%pg_stat%'")
 
 
 def versus(fight):

@@ -8,6 +8,10 @@
  *                                                      from then, also if all connections are still busy
  *   driver fanout HOST PORT FILE 1                     polls of FILE wait; line 1 is the request that wakes them all
  *   driver burst  HOST PORT FILE 1                     every line at once, each on its own connection; how long to the last
+ *   driver live   HOST PORT FILE POLLS SECONDS RATE    the first POLLS lines are polls, each of which goes on from its answer; of the
+ *                                                      others one is due every 1/RATE s. A body with "mark%n" is a message: how long
+ *                                                      after its acknowledgement did each poll that tells of it arrive? Polls have
+ *                                                      no `since`: the first answers, before anything is sent, say where to begin
  *   driver hold   HOST PORT FILE SECONDS               polls of FILE wait; prints "held N" when all do, then keeps still
  *
  * PORT may be several, "A,B": connections take them in turns; with fanout the first is only for line 1.
@@ -34,6 +38,9 @@
 #define IN_BYTES 16384
 #define STALL_MS 60000
 #define MAX_PORTS 8
+#define MAX_MARKS 1000000
+#define MARK "mark"
+#define ACTORS 64              /* connections for what is no poll */
 
 typedef struct line_t {
     char *method, *target, *token, *body;
@@ -52,6 +59,12 @@ typedef struct conn_t {
     double sent_us;
     size_t next_line;
     int waiting;
+    int keep;                  /* the body is wanted */
+    char *text;                /* … and stands here */
+    size_t ntext, captext;
+    char since[64];            /* live: where the poll goes on */
+    unsigned long serial;      /* "%n" of what it sent last */
+    const line_t *again;       /* live: sent anew if the server had closed the connection before it came */
 } conn_t;
 
 static line_t lines[MAX_LINES];
@@ -65,6 +78,9 @@ static unsigned long bucket[BUCKETS];
 static unsigned long nok, nfail, nstatus[6];
 static double max_us;
 static char first_failure[256];
+static double *acked_us;       /* live: by serial */
+static unsigned char *is_message;
+static unsigned long nmessages, ntold, nearly_told, nreopened;
 
 static double now_us(void)
 {
@@ -162,10 +178,11 @@ static void conn_open(conn_t *c)
 static void conn_send(conn_t *c, const line_t *l)
 {
     static char body[131072], target[8192], req[160000];
-    unsigned long n = ++serial;
-    size_t nbody = strcmp(l->body, "-") ? expand(body, sizeof body, l->body, n) : 0;
+    unsigned long n = c->serial = ++serial;
+    size_t nbody = strcmp(l->body, "-") ? expand(body, sizeof body, l->body, n) : 0, ntarget = expand(target, sizeof target, l->target, n);
     int len;
-    expand(target, sizeof target, l->target, n);
+    if (*c->since) snprintf(target + ntarget, sizeof target - ntarget, "&since=%s", c->since);   /* a poll that goes on */
+    c->ntext = 0;
     len = snprintf(req, sizeof req, "%s %s HTTP/1.1\r\nHost: bench\r\n", l->method, target);
     if (strcmp(l->token, "-")) len += snprintf(req + len, sizeof req - len, "Authorization: Bearer %s\r\n", l->token);
     if (nbody) len += snprintf(req + len, sizeof req - len, "Content-Type: application/json\r\nContent-Length: %zu\r\n", nbody);
@@ -181,6 +198,15 @@ static void conn_send(conn_t *c, const line_t *l)
         if (k < 0) die("write");
         off += (int)k;
     }
+}
+
+static void keep_text(conn_t *c, const char *p, size_t len)
+{
+    if (!c->keep) return;
+    if (c->ntext + len + 1 > c->captext) c->text = realloc(c->text, c->captext = (c->ntext + len) * 2 + 1024);
+    memcpy(c->text + c->ntext, p, len);
+    c->ntext += len;
+    c->text[c->ntext] = 0;
 }
 
 /* Returns how many bytes of `p` it used; sets c->state to IDLE at the end of the answer. */
@@ -207,10 +233,12 @@ static size_t feed(conn_t *c, const char *p, size_t len)
     if (c->state == BODY) {
         size_t k = len < (size_t)c->left ? len : (size_t)c->left;
         c->left -= (long)k;
+        keep_text(c, p, k);
         if (!c->left) c->state = IDLE;
         return k;
     }
-    /* chunked: ends with CRLF 0 CRLF CRLF; JSON text cannot hold a bare CR LF */
+    /* chunked: ends with CRLF 0 CRLF CRLF; JSON text cannot hold a bare CR LF. What is kept has the chunks' sizes in it. */
+    keep_text(c, p, len);
     for (size_t i = 0; i < len; i++) {
         static const char want[] = "\r\n0\r\n\r\n";
         c->tail = p[i] == want[c->tail] ? c->tail + 1 : p[i] == '\r';
@@ -226,6 +254,16 @@ static int conn_read(conn_t *c)
     ssize_t k = read(c->fd, in, sizeof in);
     size_t off = 0;
     if (k < 0 && errno == EAGAIN) return 0;
+    if (k <= 0 && c->again && c->state == HEADER && !c->nhead) {
+        unsigned long latest = serial;
+        close(c->fd);
+        conn_open(c);
+        nreopened++;
+        serial = c->serial - 1;
+        conn_send(c, c->again);
+        serial = latest;
+        return 0;
+    }
     if (k <= 0) {
         snprintf(first_failure, sizeof first_failure, "connection closed after status %d", c->status);
         nfail++;
@@ -380,6 +418,98 @@ static void run_fanout(void)
     report_last("fanout", polls, start, last);
 }
 
+/* ---- live ---- */
+
+static void add_delay(double us)
+{
+    bucket[bucket_of(us)]++;
+    nok++;
+    if (us > max_us) max_us = us;
+}
+
+/* What a poll was told, and where it goes on. */
+static int take_news(conn_t *c, double at)
+{
+    const char *p = strstr(c->text, "\"next_batch\":\"");
+    size_t len;
+    if (c->status != 200 || !p) return 0;
+    p += strlen("\"next_batch\":\"");
+    len = strcspn(p, "\"");
+    if (len >= sizeof c->since) return 0;
+    memcpy(c->since, p, len);
+    c->since[len] = 0;
+    for (p = c->text; (p = strstr(p, MARK)); p += strlen(MARK)) {
+        unsigned long n = strtoul(p + strlen(MARK), NULL, 10);
+        if (n >= MAX_MARKS || !is_message[n]) continue;
+        ntold++;
+        if (!acked_us[n]) nearly_told++;
+        add_delay(acked_us[n] ? at - acked_us[n] : 0);
+    }
+    return 1;
+}
+
+/* Sends what is due on the actors that are free. */
+static void act(int npolls, unsigned long due, unsigned long *sent)
+{
+    for (int i = npolls; i < nconns && *sent < due; i++) {
+        const line_t *l = &lines[npolls + (int)(*sent % (nlines - (size_t)npolls))];
+        if (conns[i].state != IDLE) continue;
+        if (serial + 1 < MAX_MARKS && strstr(l->body, MARK)) { is_message[serial + 1] = 1; nmessages++; }
+        conns[i].again = l;
+        conn_send(&conns[i], l);
+        ++*sent;
+    }
+}
+
+static void live_answer(conn_t *c, int npolls, double at)
+{
+    int i = (int)(c - conns);
+    if (i >= npolls) {
+        if (c->status / 100 == 2) acked_us[c->serial] = at;
+        else if (!nfail++) snprintf(first_failure, sizeof first_failure, "an action: status %d", c->status);
+    } else if (take_news(c, at)) conn_send(c, &lines[i]);
+    else if (!nfail++) snprintf(first_failure, sizeof first_failure, "a poll: status %d", c->status);
+}
+
+static void run_live(int npolls, double seconds, double rate)
+{
+    struct epoll_event ev[256];
+    unsigned long sent = 0, polls = 0;
+    double start, end;
+    int ready = 0;
+    acked_us = calloc(MAX_MARKS, sizeof *acked_us);
+    is_message = calloc(MAX_MARKS, 1);
+    open_all(npolls + ACTORS);
+    for (int i = 0; i < npolls; i++) { conns[i].keep = 1; conns[i].again = &lines[i]; conn_send(&conns[i], &lines[i]); }
+    while (ready < npolls) {
+        int n = epoll_wait(ep, ev, 256, STALL_MS);
+        if (n <= 0) die("the first answers");
+        for (int i = 0; i < n; i++)
+            if (conn_read(ev[i].data.ptr)) { live_answer(ev[i].data.ptr, npolls, now_us()); ready++; }
+    }
+    usleep(500 * 1000);
+    start = now_us();
+    end = start + seconds * 1e6;
+    while (now_us() < end + 3e6) {               /* what is on its way at the end may arrive */
+        double at = now_us();
+        int n;
+        if (at < end) act(npolls, (unsigned long)((at - start) / 1e6 * rate) + 1, &sent);
+        n = epoll_wait(ep, ev, 256, 2);
+        at = now_us();
+        for (int i = 0; i < n; i++) {
+            conn_t *c = ev[i].data.ptr;
+            if (!conn_read(c)) continue;
+            polls += c - conns < npolls;
+            live_answer(c, npolls, at);
+        }
+    }
+    printf("{\"mode\":\"live\",\"polls\":%d,\"actions\":%lu,\"messages\":%lu,\"told\":%lu,\"before_ack\":%lu,"
+           "\"answers\":%lu,\"reopened\":%lu,\"ok\":%lu,\"failed\":%lu,"
+           "\"p50_ms\":%.3f,\"p90_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f,\"failure\":\"%s\"}\n",
+           npolls, sent, nmessages, ntold, nearly_told, polls, nreopened, polls, nfail, percentile(.5) / 1e3, percentile(.9) / 1e3,
+           percentile(.99) / 1e3, max_us / 1e3, first_failure);
+}
+
 static void run_hold(double seconds)
 {
     open_all((int)nlines);
@@ -392,7 +522,7 @@ static void run_hold(double seconds)
 
 int main(int argc, char **argv)
 {
-    if (argc < 6) { fputs("usage: driver load|open|fanout|burst|hold HOST PORT FILE …\n", stderr); return 2; }
+    if (argc < 6) { fputs("usage: driver load|open|fanout|burst|live|hold HOST PORT FILE …\n", stderr); return 2; }
     signal(SIGPIPE, SIG_IGN);
     read_ports(argv[2], argv[3]);
     waker_apart = !strcmp(argv[1], "fanout") && naddrs > 1;
@@ -400,6 +530,7 @@ int main(int argc, char **argv)
     read_lines(argv[4]);
     if (!strcmp(argv[1], "load") && argc > 6) { open_all(atoi(argv[5])); run_load(atof(argv[6])); }
     else if (!strcmp(argv[1], "open") && argc > 7) { open_all(atoi(argv[5])); run_open(atof(argv[6]), atof(argv[7])); }
+    else if (!strcmp(argv[1], "live") && argc > 7) run_live(atoi(argv[5]), atof(argv[6]), atof(argv[7]));
     else if (!strcmp(argv[1], "fanout")) run_fanout();
     else if (!strcmp(argv[1], "burst")) run_burst();
     else if (!strcmp(argv[1], "hold")) run_hold(atof(argv[5]));

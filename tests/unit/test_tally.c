@@ -384,6 +384,35 @@ START_TEST(ring_never_calls_settled_what_was_touched)
 }
 END_TEST
 
+/* CS-API: push rules: content rules. What the ring holds of an event is enough to judge it. */
+START_TEST(keyword_rules_cost_no_query_per_client_either)
+{
+    static const char rules[] = "{\"global\":{\"content\":[{\"rule_id\":\"ping\",\"pattern\":\"ping\",\"default\":false,\"enabled\":true,"
+        "\"actions\":[\"notify\",{\"set_tweak\":\"highlight\"}]}],"
+        "\"underride\":[{\"rule_id\":\".m.rule.message\",\"default\":true,\"enabled\":false,\"actions\":[\"notify\"]}]}}";
+    const char *event_id;
+    int i;
+    fresh_counted();
+    gather(filter_of("{}"));
+    for (i = 0; i < MANY; i++) set_data(crowd.ask[i].who, "m.push_rules", rules);
+    SAY(crowd.room, "@creator:h", "counted by the database");
+    ck_assert_int_gt(wake_all(0, -1, 0), 0);
+    SAY(crowd.room, "@creator:h", "ping pong");
+    ck_assert_int_eq(wake_all(1, -1, 0), 0);
+    SAY(crowd.room, "@creator:h", "pings are no ping, says the glob");
+    ck_assert_int_eq(wake_all(2, -1, 0), 0);
+    event_id = SAY(crowd.room, "@creator:h", "pingpong");
+    ck_assert_int_eq(wake_all(2, -1, 0), 0);
+    {
+        mx_sync_receipt_t receipt = { "m.read", event_id, NULL };
+        ck_assert(!mx_sync_receipts_put(server, crowd.ask[4].who, crowd.room, &receipt, 1, pool));
+    }
+    ck_assert_int_eq(wake_all(2, 4, 0), 1);
+    mx_sync_stop(server);
+}
+END_TEST
+
 DATABASE_MAIN("tally", counts_from_memory_are_those_of_the_database_in_a_random_history,
               counts_from_memory_are_those_of_the_database_in_another_history, message_to_many_clients_costs_no_query_per_client,
-              ring_never_calls_settled_what_was_touched)
+              ring_never_calls_settled_what_was_touched,
+              keyword_rules_cost_no_query_per_client_either)

@@ -49,7 +49,7 @@ def events_in(value):
             heap.extend(v for v in value if isinstance(v, (dict, list)))
         elif isinstance(value.get("type"), str) and isinstance(value.get("content"), dict):
             yield value
-            heap.append(value.get("unsigned") or {})
+            heap.extend(v for v in (value.get("unsigned"),) if isinstance(v, dict))
         else:
             heap.extend(v for v in value.values() if isinstance(v, (dict, list)))
 

@@ -97,7 +97,7 @@ class Recorder:
         if reply.status_code < 400:
             self.succeeded.add(operation.name)
             self.check_request(operation, body)
-        if not OTHER_FORM.search(urllib.parse.unquote(target)):
+        if not OTHER_FORM.search(urllib.parse.unquote_plus(target)):
             self.check_answer(operation, reply)
         self.seconds += time.thread_time() - began
 

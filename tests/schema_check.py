@@ -49,7 +49,7 @@ def events_in(value):
             heap.extend(v for v in value if isinstance(v, (dict, list)))
         elif isinstance(value.get("type"), str) and isinstance(value.get("content"), dict):
             yield value
-            heap.append(value.get("unsigned") or {})
+            heap.extend(v for v in (value.get("unsigned"),) if isinstance(v, dict))
         else:
             heap.extend(v for v in value.values() if isinstance(v, (dict, list)))
 
@@ -97,7 +97,7 @@ class Recorder:
         if reply.status_code < 400:
             self.succeeded.add(operation.name)
             self.check_request(operation, body)
-        if not OTHER_FORM.search(urllib.parse.unquote(target)):
+        if not OTHER_FORM.search(urllib.parse.unquote_plus(target)):
             self.check_answer(operation, reply)
         self.seconds += time.thread_time() - began
 

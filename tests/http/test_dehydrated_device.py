@@ -15,7 +15,7 @@ def body(user, device_id="DRY", **change):
                                    "keys": {key.id: key.public}, "dehydrated": True})
     one = {f"signed_curve25519:A{i}": key.sign(user.user_id, {"key": b64(b"%032d" % i)}) for i in range(2)}
     return {"device_id": device_id, "device_data": DATA, "initial_device_display_name": "Dry", "device_keys": keys, "one_time_keys": one,
-            "fallback_keys": {"signed_curve25519:F": {"key": b64(b"f" * 32), "fallback": True}}, **change}
+            "fallback_keys": {"signed_curve25519:F": key.sign(user.user_id, {"key": b64(b"f" * 32), "fallback": True})}, **change}
 
 
 def put(user, device_id="DRY"):

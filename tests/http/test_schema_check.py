@@ -136,4 +136,5 @@ def test_schema_check_012_each_slip_still_stands_in_the_specification(spec):
 def test_schema_check_013_events_in_another_form_are_let_through_only_where_they_were_asked_for(seen):
     answer = {"next_batch": "s1", "rooms": {"join": {"!r:b.example": {"timeline": {"events": [{"type": "m.room.message"}]}}}}}
     assert seen("GET", f"{V3}/sync?filter=%7B%22event_fields%22%3A%5B%22type%22%5D%7D", answer) == []
+    assert seen("GET", f"{V3}/sync?filter=%7B%22event_format%22%3A+%22federation%22%7D", answer) == []
     assert seen("GET", f"{V3}/sync?filter=%7B%22event_format%22%3A%22client%22%7D", answer) != []

@@ -145,6 +145,7 @@ static mx_push_verdict_t judge_content(moving_t *m, const mx_sync_entry_t *entry
     text[entry->body.len] = '}';
     m->head.scanned++;
     verdict = mx_sync_judge_event(NULL, m->judge, mx_slice(text, entry->body.len + 1), scratch);
+    verdict.rule_id = NULL;
     apr_pool_destroy(scratch);
     return verdict;
 }

@@ -106,7 +106,6 @@ static void count_event(const counting_t *c, mx_sync_unread_room_t *room, const 
     apr_pool_create(&scratch, c->pool);
     mx_sync_unread_add(room, row->thread, mx_sync_judge_event(NULL, judge, row->event.pdu, scratch), 1, c->pool);
     apr_pool_destroy(scratch);
-    return verdict;
 }
 
 /** The rows of one room; what is older than a full scan is left to the groups. */

@@ -51,6 +51,23 @@ async def say(sender, room_id, text):
     good(sent, nio.RoomSendResponse)
 
 
+async def verify_by_emoji(asking, asked):
+    """Both see the same emoji and say so. CS-API: Short Authentication String verification (nio begins it without a request)."""
+    device = asking.device_store[asked.user_id][asked.device_id]
+    good(await asking.start_key_verification(device), nio.ToDeviceResponse)
+    await sync(asked, rounds=1)
+    (txn, theirs), = asked.key_verifications.items()
+    good(await asked.accept_key_verification(txn), nio.ToDeviceResponse)
+    await sync(asking, asked)
+    mine = asking.key_verifications[txn]
+    assert mine.get_emoji() == theirs.get_emoji() and len(mine.get_emoji()) == 7
+    for client in (asking, asked):
+        good(await client.confirm_short_auth_string(txn), nio.ToDeviceResponse)
+    await sync(asking, asked)
+    assert mine.verified and theirs.verified
+    assert asking.device_store[asked.user_id][asked.device_id].verified and asked.device_store[asking.user_id][asking.device_id].verified
+
+
 async def main():
     names = [f"{n}-{STAMP}" for n in ("alice", "bob")]
     ids = []
@@ -75,6 +92,17 @@ async def main():
     for client in everybody:
         assert set(client.seen) == {"one", "two", "three", "four"} and not client.unread, (client.user_id, client.seen, client.unread)
     step("every device has read what each of them sent")
+
+    await verify_by_emoji(alice, bob)
+    await verify_by_emoji(bob2, alice2)
+    step("devices verify each other by emoji")
+
+    last = (await bob.room_messages(room_id, bob.next_batch, limit=1)).chunk[0].event_id
+    good(await bob.room_read_markers(room_id, fully_read_event=last, read_event=last), nio.RoomReadMarkersResponse)
+    await sync(*everybody)
+    assert all(c.rooms[room_id].read_receipts[ids[1]].event_id == last for c in (alice, alice2))
+    assert bob2.rooms[room_id].fully_read_marker == last and bob2.rooms[room_id].unread_notifications == 0
+    step("a receipt and a marker reach the others, and the badge falls")
 
     for i in range(120):
         await say(alice if i % 2 else bob, room_id, f"away {i}")

@@ -64,7 +64,10 @@ typedef struct mx_sliding_entry_t {
     unsigned expelled : 1;           /* left or banned by another */
     unsigned known : 1;              /* the next two are */
     unsigned encrypted : 1;
+    unsigned counted : 1;            /* the last two are, by the settings that `rooms` names */
+    unsigned direct : 1;             /* in m.direct, where `rooms` knows it */
     const char *room_type;           /* NULL: none */
+    apr_int64_t notified, highlighted;
 } mx_sliding_entry_t;
 
 /** What is kept between answers: as of `upto`, the latest activity first. */
@@ -72,6 +75,8 @@ typedef struct mx_sliding_rooms_t {
     apr_int64_t upto;
     mx_sliding_entry_t *entries;
     int n;
+    int direct_known;
+    apr_int64_t rules_stream, ignored_stream;    /* of the settings that unread events were counted by (user/push_settings.h) */
 } mx_sliding_rooms_t;
 
 mx_cache_t *mx_sliding_list_cache_create(apr_size_t max_bytes, apr_pool_t *pool);
@@ -87,7 +92,7 @@ const mx_error_t *mx_sliding_list_choose(struct mx_sliding_t *s);
 
 /** A room that the client asks for. */
 typedef struct mx_sliding_wanted_t {
-    const mx_sliding_entry_t *entry;
+    mx_sliding_entry_t *entry;
     mx_sliding_config_t config;
     apr_array_header_t *lists;       /* of int: numbers of the lists that it is in */
     int subscribed;
@@ -116,7 +121,6 @@ typedef struct mx_sliding_t {
     apr_int64_t upto;                /* the answer's position */
     mx_sliding_conn_t conn;          /* what was told before */
     mx_sliding_rooms_t rooms;
-    apr_hash_t *direct;              /* ids of direct rooms; NULL: not read */
     int *counts;                     /* of the lists */
     mx_sliding_wanted_t *wanted;     /* in the order of room_nid */
     int nwanted;
@@ -128,7 +132,7 @@ typedef struct mx_sliding_t {
     int changed;                     /* the connection's state is another than before */
 } mx_sliding_t;
 
-/** 1 if the room is direct: s->direct was read. */
+/** Afterwards it is known which rooms are direct. */
 const mx_error_t *mx_sliding_list_direct(mx_sliding_t *s);
 
 /** Reads timelines, state and the rest of the rooms to tell. */

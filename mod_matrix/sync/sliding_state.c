@@ -13,6 +13,8 @@ static const char *const plain_types[] = { "m.room.create", "m.room.encryption",
                                            "m.room.history_visibility", "m.room.guest_access", "m.room.pinned_events",
                                            "m.room.server_acl", "m.room.third_party_invite", "m.room.retention" };
 
+#define SMALL_ROOM 200               /* members of a room whose state is loaded whole */
+
 typedef struct state_t {
     mx_sliding_t *s;
     int member_type;
@@ -313,32 +315,69 @@ static apr_status_t ask_all(state_t *st)
     return rv;
 }
 
+static void note_hit(state_t *st, apr_array_header_t *nids, apr_int64_t snap_nid, apr_int64_t skey_nid, apr_int64_t nid)
+{
+    hit_key_t *key = apr_pcalloc(st->s->pool, sizeof(*key));
+
+    *key = (hit_key_t){ snap_nid, skey_nid };
+    apr_hash_set(st->hits, key, sizeof(*key), apr_pmemdup(st->s->pool, &nid, sizeof(nid)));
+    if (!row_of(st, nid)) APR_ARRAY_PUSH(nids, apr_int64_t) = nid;
+}
+
+/* Is the room new to the client and small? Its state is then loaded whole, for a child remembers whole states. */
+static int is_small(const mx_sliding_wanted_t *wanted)
+{
+    return wanted->initial && wanted->summary && wanted->summary->joined + wanted->summary->invited <= SMALL_ROOM;
+}
+
+static apr_status_t read_small(state_t *st, apr_array_header_t *nids, const apr_int64_t *snaps, int n)
+{
+    mx_state_list_t *lists = apr_pcalloc(st->s->pool, sizeof(*lists) * (apr_size_t)(n + 1));
+    apr_status_t rv = n ? mx_store_state_load_many(lists, st->s->server->store, snaps, n, st->s->pool) : APR_SUCCESS;
+    int i, k;
+
+    for (i = 0; rv == APR_SUCCESS && i < n; i++)
+        for (k = 0; k < lists[i].n; k++) {
+            const mx_state_item_t *item = &lists[i].items[k];
+
+            if (apr_hash_get(st->asked, &item->skey_nid, sizeof(item->skey_nid))) note_hit(st, nids, snaps[i], item->skey_nid, item->nid);
+        }
+    return rv;
+}
+
+static apr_status_t read_large(state_t *st, apr_array_header_t *nids, const apr_int64_t *snaps, int n)
+{
+    mx_state_hit_t *hits = NULL;
+    int i, nhits = 0;
+    apr_status_t rv = APR_SUCCESS;
+
+    if (n)
+        rv = mx_store_state_entries(&hits, &nhits, st->s->server->store, snaps, n, (const apr_int64_t *)st->skeys->elts, st->skeys->nelts,
+                                    st->s->pool);
+    for (i = 0; rv == APR_SUCCESS && i < nhits; i++) note_hit(st, nids, hits[i].snap_nid, hits[i].skey_nid, hits[i].nid);
+    return rv;
+}
+
 static apr_status_t read_entries(state_t *st)
 {
     mx_sliding_t *s = st->s;
-    apr_int64_t *snaps = apr_palloc(s->pool, sizeof(*snaps) * (apr_size_t)(s->full.nparts + 1));
+    apr_size_t max = (apr_size_t)s->full.nparts + 1;
+    apr_int64_t *small = apr_palloc(s->pool, sizeof(*small) * max), *large = apr_palloc(s->pool, sizeof(*large) * max);
     apr_array_header_t *nids = apr_array_make(s->pool, 64, sizeof(apr_int64_t));
-    mx_state_hit_t *hits = NULL;
     apr_hash_t *seen = apr_hash_make(s->pool);
     apr_status_t rv;
-    int i, n = 0, nhits = 0;
+    int i, nsmall = 0, nlarge = 0;
 
-    for (i = 0; i < s->full.nparts; i++) {
+    for (i = 0; st->skeys->nelts && i < s->full.nparts; i++) {
         apr_int64_t *snap = &s->full.parts[i].snap_end;
 
         if (!*snap || apr_hash_get(seen, snap, sizeof(*snap))) continue;
         apr_hash_set(seen, snap, sizeof(*snap), "");
-        snaps[n++] = *snap;
+        if (is_small(s->telling[i])) small[nsmall++] = *snap;
+        else large[nlarge++] = *snap;
     }
-    if (!n || !st->skeys->nelts) return APR_SUCCESS;
-    rv = mx_store_state_entries(&hits, &nhits, s->server->store, snaps, n, (const apr_int64_t *)st->skeys->elts, st->skeys->nelts, s->pool);
-    for (i = 0; rv == APR_SUCCESS && i < nhits; i++) {
-        hit_key_t *key = apr_pcalloc(s->pool, sizeof(*key));
-
-        *key = (hit_key_t){ hits[i].snap_nid, hits[i].skey_nid };
-        apr_hash_set(st->hits, key, sizeof(*key), &hits[i].nid);
-        if (!row_of(st, hits[i].nid)) APR_ARRAY_PUSH(nids, apr_int64_t) = hits[i].nid;
-    }
+    rv = read_small(st, nids, small, nsmall);
+    if (rv == APR_SUCCESS) rv = read_large(st, nids, large, nlarge);
     return rv == APR_SUCCESS ? read_rows(st, nids, 0) : rv;
 }
 

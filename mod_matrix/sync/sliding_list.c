@@ -112,6 +112,8 @@ static int take(mx_sliding_rooms_t *rooms, const mx_sync_entry_t *entry, apr_int
         if (room->member.last_stream < entry->position) room->member.last_stream = entry->position;
         if (room->member.membership == MX_MEMBERSHIP_JOIN) room->activity = room->member.last_stream;
         if (entry->is_state || entry->jumps) room->known = 0;
+        if (entry->is_state || entry->jumps) room->member.snap_nid = 0;
+        if (entry->redacts || entry->jumps) room->member.state_redacted = MX_SLIDING_NEVER;
         break;
     }
     return 1;
@@ -234,7 +236,9 @@ static apr_status_t find_position(int *pquiet, mx_sliding_t *s, int recalled)
     apr_status_t rv = mx_store_borrow(&conn, s->server->store, s->pool);
 
     *pquiet = 0;
-    if (rv == APR_SUCCESS) rv = mx_store_stream_watermark_after(&s->upto, s->ask->since, conn, s->pool);
+    /* what is remembered was true at a watermark */
+    if (rv == APR_SUCCESS)
+        rv = mx_store_stream_watermark_after(&s->upto, recalled && s->rooms.upto > s->ask->since ? s->rooms.upto : s->ask->since, conn, s->pool);
     if (rv == APR_SUCCESS && recalled && s->rooms.upto >= s->upto) *pquiet = s->rooms.upto == s->upto;
     else if (rv == APR_SUCCESS && recalled)
         rv = mx_store_sync_quiet(pquiet, conn, who->user_nid, who->device_nid, s->rooms.upto, s->upto, s->pool);

@@ -88,6 +88,24 @@ const mx_error_t *mx_sliding_list_read(struct mx_sliding_t *s);
 /** Fills `wanted` and the lists' counts. */
 const mx_error_t *mx_sliding_list_choose(struct mx_sliding_t *s);
 
+/* ---- state events (sliding_rows.c) ---- */
+
+/** A state event that a child remembers, with what patterns ask for. */
+typedef struct mx_sliding_row_event_t {
+    mx_event_row_t row;
+    const char *type, *state_key;
+} mx_sliding_row_event_t;
+
+/** One to be read. */
+typedef struct mx_sliding_nid_t {
+    apr_int64_t nid;
+    apr_int64_t redacted;            /* mx_sync_member_row_t.state_redacted of its room; MX_SLIDING_NEVER: not known, so nothing is remembered */
+} mx_sliding_nid_t;
+
+mx_cache_t *mx_sliding_rows_cache_create(apr_size_t max_bytes, apr_pool_t *pool);
+/** Adds the events to `rows` (nid -> mx_sliding_row_event_t): at most one query. With lazy set members are left out. */
+const mx_error_t *mx_sliding_rows_read(apr_hash_t *rows, mx_sync_full_t *full, const apr_array_header_t *nids, int lazy);
+
 /* ---- one answer ---- */
 
 /** A room that the client asks for. */

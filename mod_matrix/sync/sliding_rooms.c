@@ -36,6 +36,7 @@ static void fill_part(mx_sliding_t *s, mx_sync_part_t *part, const mx_sliding_wa
     if (part->section == MX_SECTION_LEAVE && member->stream < s->upto) part->span.upto = member->stream;
     part->moved = part->section == MX_SECTION_JOIN || part->section == MX_SECTION_LEAVE;
     part->prev = from_start ? part->span.upto : wanted->since;
+    if (part->section == MX_SECTION_JOIN && member->last_stream <= s->upto) part->snap_end = member->snap_nid;
 }
 
 static void make_parts(mx_sliding_t *s)

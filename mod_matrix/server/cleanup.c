@@ -18,6 +18,7 @@
 #define TXN_KEPT_MS (30 * DAY_MS)
 #define TOKEN_KEPT_MS (30 * DAY_MS)       /* so long an expired token is told to refresh, after that it is an unknown one */
 #define RESOLUTION_KEPT_MS (30 * DAY_MS)
+#define SLIDING_KEPT_MS (30 * DAY_MS)     /* a client that comes later begins its connection anew */
 
 /* ---- snapshots ---- */
 
@@ -89,12 +90,18 @@ static const mx_error_t *delete_resolutions(mx_runner_job_t *job, apr_pool_t *po
     return delete_old(job, mx_store_cleanup_resolutions, RESOLUTION_KEPT_MS, pool);
 }
 
+static const mx_error_t *delete_sliding(mx_runner_job_t *job, apr_pool_t *pool)
+{
+    return delete_old(job, mx_store_cleanup_sliding, SLIDING_KEPT_MS, pool);
+}
+
 static const mx_runner_task_t tasks[] = {
     { .name = "cleanup.snapshots", .run = collect_snapshots },
     { .name = "cleanup.transactions", .run = delete_txns },
     { .name = "cleanup.uia_sessions", .run = delete_uia },
     { .name = "cleanup.tokens", .run = delete_tokens },
     { .name = "cleanup.resolutions", .run = delete_resolutions },
+    { .name = "cleanup.sliding", .run = delete_sliding },
 };
 
 apr_status_t mx_server_cleanup_init(mx_server_t *server)

@@ -20,5 +20,7 @@ mx_store_cleanup_fn mx_store_cleanup_access_tokens;
 mx_store_cleanup_fn mx_store_cleanup_refresh_tokens;
 /** Remembered resolutions of forks, last found before the day of that time. */
 mx_store_cleanup_fn mx_store_cleanup_resolutions;
+/** What clients of sliding sync were told, stored before. */
+mx_store_cleanup_fn mx_store_cleanup_sliding;
 
 #endif

@@ -238,7 +238,8 @@ static apr_status_t find_position(int *pquiet, mx_sliding_t *s, int recalled)
     *pquiet = 0;
     /* what is remembered was true at a watermark */
     if (rv == APR_SUCCESS)
-        rv = mx_store_stream_watermark_after(&s->upto, recalled && s->rooms.upto > s->ask->since ? s->rooms.upto : s->ask->since, conn, s->pool);
+        rv = mx_store_stream_watermark_after(&s->upto, recalled && s->rooms.upto > s->ask->since ? s->rooms.upto : s->ask->since, conn,
+                                             s->pool);
     if (rv == APR_SUCCESS && recalled && s->rooms.upto >= s->upto) *pquiet = s->rooms.upto == s->upto;
     else if (rv == APR_SUCCESS && recalled)
         rv = mx_store_sync_quiet(pquiet, conn, who->user_nid, who->device_nid, s->rooms.upto, s->upto, s->pool);

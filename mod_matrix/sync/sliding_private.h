@@ -39,6 +39,10 @@ typedef struct mx_sliding_conn_t {
 const mx_error_t *mx_sliding_conn_load(mx_sliding_conn_t *out, mx_server_t *server, const mx_sliding_ask_t *ask, apr_pool_t *pool);
 /** Stores it under a new version, which `conn` then has. */
 const mx_error_t *mx_sliding_conn_store(mx_sliding_conn_t *conn, mx_server_t *server, const mx_sliding_ask_t *ask, apr_pool_t *pool);
+/** The bytes that are stored, in `pool`. */
+mx_slice_t mx_sliding_conn_encode(const mx_sliding_conn_t *conn, apr_pool_t *pool);
+/** 0: these are no bytes of ours. */
+int mx_sliding_conn_decode(mx_sliding_conn_t *out, mx_slice_t bytes, apr_pool_t *pool);
 /** NULL: the room is not there. */
 mx_sliding_told_t *mx_sliding_conn_find(const mx_sliding_conn_t *conn, apr_int64_t room_nid);
 /** The number of a required_state. */
@@ -99,7 +103,7 @@ typedef struct mx_sliding_row_event_t {
 /** One to be read. */
 typedef struct mx_sliding_nid_t {
     apr_int64_t nid;
-    apr_int64_t redacted;            /* mx_sync_member_row_t.state_redacted of its room; MX_SLIDING_NEVER: not known, so nothing is remembered */
+    apr_int64_t redacted;            /* state_redacted of its room (store/sync.h); MX_SLIDING_NEVER: not known, so nothing is remembered */
 } mx_sliding_nid_t;
 
 mx_cache_t *mx_sliding_rows_cache_create(apr_size_t max_bytes, apr_pool_t *pool);

@@ -186,7 +186,8 @@ static void check_settings(mx_sliding_t *s)
     const mx_user_push_settings_t *settings = s->full.settings;
     int i;
 
-    if (!settings->unknown && s->rooms.rules_stream == settings->rules_stream && s->rooms.ignored_stream == settings->ignored_stream) return;
+    if (!settings->unknown && s->rooms.rules_stream == settings->rules_stream && s->rooms.ignored_stream == settings->ignored_stream)
+        return;
     for (i = 0; i < s->rooms.n; i++) s->rooms.entries[i].counted = 0;
     s->rooms.rules_stream = settings->rules_stream;
     s->rooms.ignored_stream = settings->ignored_stream;

@@ -160,6 +160,9 @@ const mx_error_t *mx_sliding_list_direct(mx_sliding_t *s);
 /** Reads timelines, state and the rest of the rooms to tell. */
 const mx_error_t *mx_sliding_rooms_load(mx_sliding_t *s);
 const mx_error_t *mx_sliding_state_load(mx_sliding_t *s);
+/** Fills the rooms' summaries: at most two queries. They come in the order of room_nid. */
+const mx_error_t *mx_sliding_summaries_read(mx_sliding_t *s, mx_sliding_wanted_t **wanted, int n);
+mx_cache_t *mx_sliding_summary_cache_create(apr_size_t max_bytes, apr_pool_t *pool);
 /** `rooms` of the answer. */
 const mx_error_t *mx_sliding_write_rooms(mx_json_writer_t *w, mx_sliding_t *s);
 /** `extensions` of the answer; sets s->told if they tell something. */

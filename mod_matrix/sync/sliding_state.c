@@ -262,22 +262,19 @@ static int needs_summary(const mx_sliding_wanted_t *wanted)
 static const mx_error_t *read_summaries(state_t *st)
 {
     mx_sliding_t *s = st->s;
-    mx_room_summary_t *summaries = apr_pcalloc(s->pool, sizeof(*summaries) * (apr_size_t)(s->full.nparts + 1));
+    mx_sliding_wanted_t **wanted = apr_palloc(s->pool, sizeof(*wanted) * (apr_size_t)(s->full.nparts + 1));
     const mx_error_t *err;
     apr_status_t rv = APR_SUCCESS;
     int i, k, n = 0;
 
-    for (i = 0; i < s->full.nparts; i++) {
-        if (!needs_summary(s->telling[i])) continue;
-        summaries[n].room_nid = s->full.parts[i].member->room_nid;
-        s->telling[i]->summary = &summaries[n++];
-    }
-    err = mx_room_summaries(summaries, n, s->server, s->ask->who->user_nid, s->pool);
+    for (i = 0; i < s->full.nparts; i++)
+        if (needs_summary(s->telling[i])) wanted[n++] = s->telling[i];
+    err = mx_sliding_summaries_read(s, wanted, n);
     for (i = 0; !err && rv == APR_SUCCESS && i < n; i++)
-        for (k = 0; rv == APR_SUCCESS && k < summaries[i].nheroes; k++) {
+        for (k = 0; rv == APR_SUCCESS && k < wanted[i]->summary->nheroes; k++) {
             apr_int64_t skey = 0;
 
-            rv = find_skey(&skey, st, "m.room.member", summaries[i].heroes[k].user_id);
+            rv = find_skey(&skey, st, "m.room.member", wanted[i]->summary->heroes[k].user_id);
             ask_skey(st, skey);
         }
     return err ? err : failed(rv, "look up heroes", s);

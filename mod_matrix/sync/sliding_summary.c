@@ -28,7 +28,7 @@ static summary_key_t key_of(const mx_sliding_t *s, const mx_sliding_wanted_t *wa
 static void keep(const mx_sliding_t *s, const mx_sliding_wanted_t *wanted, const mx_room_summary_t *summary)
 {
     summary_key_t key = key_of(s, wanted);
-    apr_size_t bytes = sizeof(kept_t) + sizeof(mx_store_hero_t) * (apr_size_t)summary->nheroes;
+    apr_size_t len, bytes = sizeof(kept_t) + sizeof(mx_store_hero_t) * (apr_size_t)summary->nheroes;
     kept_t *kept;
     char *at;
     int i;
@@ -40,8 +40,9 @@ static void keep(const mx_sliding_t *s, const mx_sliding_wanted_t *wanted, const
     at = (char *)&kept->heroes[summary->nheroes];
     for (i = 0; i < summary->nheroes; i++) {
         kept->heroes[i] = summary->heroes[i];
-        strcpy(at, summary->heroes[i].user_id);
-        at += strlen(at) + 1;
+        len = strlen(summary->heroes[i].user_id) + 1;
+        memcpy(at, summary->heroes[i].user_id, len);
+        at += len;
     }
     mx_cache_set(NULL, s->server->sync->sliding_summaries, &key, sizeof(key), kept, bytes + OVERHEAD_BYTES, 0);
 }

@@ -19,14 +19,14 @@ create function sliding_put(p_device int8, p_conn text, p_base int8, p_version i
 language plpgsql as $$
 begin
     perform set_config('synchronous_commit', 'off', true);
-    perform from device where device_nid = p_device for key share;
-    if not found then return false; end if;
     if p_base <> 0 then
         perform from sliding_state where device_nid = p_device and conn_id = p_conn and version = p_base for update;
         if not found then return false; end if;
     end if;
     delete from sliding_state where device_nid = p_device and conn_id = p_conn and version <> p_base;
-    insert into sliding_state (device_nid, conn_id, version, state, used_ts) values (p_device, p_conn, p_version, p_state, p_ts);
+    insert into sliding_state (device_nid, conn_id, version, state, used_ts)
+        select device_nid, p_conn, p_version, p_state, p_ts from device where device_nid = p_device;
+    if not found then return false; end if;
     if p_base = 0 then
         delete from sliding_state where device_nid = p_device and conn_id in (
             select conn_id from sliding_state where device_nid = p_device group by conn_id order by max(used_ts) desc, conn_id offset p_max);

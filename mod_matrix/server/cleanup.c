@@ -19,6 +19,7 @@
 #define TOKEN_KEPT_MS (30 * DAY_MS)       /* so long an expired token is told to refresh, after that it is an unknown one */
 #define RESOLUTION_KEPT_MS (30 * DAY_MS)
 #define DELAYED_KEPT_MS (7 * DAY_MS)      /* MSC4140: retention of finalised delayed events */
+#define SLIDING_KEPT_MS (30 * DAY_MS)     /* a client that comes later begins its connection anew */
 
 /* ---- snapshots ---- */
 
@@ -100,6 +101,11 @@ static const mx_error_t *delete_sticky(mx_runner_job_t *job, apr_pool_t *pool)
     return delete_old(job, mx_store_cleanup_sticky, 0, pool);
 }
 
+static const mx_error_t *delete_sliding(mx_runner_job_t *job, apr_pool_t *pool)
+{
+    return delete_old(job, mx_store_cleanup_sliding, SLIDING_KEPT_MS, pool);
+}
+
 static const mx_runner_task_t tasks[] = {
     { .name = "cleanup.snapshots", .run = collect_snapshots },
     { .name = "cleanup.transactions", .run = delete_txns },
@@ -108,6 +114,7 @@ static const mx_runner_task_t tasks[] = {
     { .name = "cleanup.resolutions", .run = delete_resolutions },
     { .name = "cleanup.delayed_events", .run = delete_delayed },
     { .name = "cleanup.sticky_events", .run = delete_sticky },
+    { .name = "cleanup.sliding", .run = delete_sliding },
 };
 
 apr_status_t mx_server_cleanup_init(mx_server_t *server)

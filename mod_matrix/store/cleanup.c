@@ -30,6 +30,9 @@ MX_STMT(cleanup_refresh_tokens, "li",
 MX_STMT(cleanup_resolutions, "li",
         "delete from stres_memo where (room_nid, key) in (select room_nid, key from stres_memo"
         " where day < to_timestamp($1::int8 / 1000.0)::date limit $2::int4 for update skip locked)");
+MX_STMT(cleanup_sliding, "li",
+        "delete from sliding_state where (device_nid, conn_id, version) in (select device_nid, conn_id, version from sliding_state"
+        " where used_ts < $1::int8 order by used_ts limit $2::int4 for update skip locked)");
 
 MX_STMT(cleanup_delayed, "li",
         "delete from delayed_event where nid in (select nid from delayed_event"
@@ -52,3 +55,4 @@ DELETE_SOME(cleanup_refresh_tokens)
 DELETE_SOME(cleanup_resolutions)
 DELETE_SOME(cleanup_delayed)
 DELETE_SOME(cleanup_sticky)
+DELETE_SOME(cleanup_sliding)

@@ -24,5 +24,7 @@ mx_store_cleanup_fn mx_store_cleanup_resolutions;
 mx_store_cleanup_fn mx_store_cleanup_delayed;
 /** Events that were sticky until before. */
 mx_store_cleanup_fn mx_store_cleanup_sticky;
+/** What clients of sliding sync were told, stored before. */
+mx_store_cleanup_fn mx_store_cleanup_sliding;
 
 #endif

@@ -80,6 +80,7 @@ typedef struct mx_sync_member_row_t {
     int membership, forgotten, version;
     const char *room_id;
     apr_int64_t joined;              /* members of the room, as of now */
+    apr_int64_t snap_nid, state_redacted;    /* of the room at its last event: its state, its last redaction of a state event */
 } mx_sync_member_row_t;
 /** The user's rooms: the joined ones, and those whose membership changed after `since` (-1: every one). In the order of room_nid. */
 apr_status_t mx_store_sync_members(mx_sync_member_row_t **pout, int *pn, mx_conn_t *conn, apr_int64_t user_nid, apr_int64_t since,

@@ -3,7 +3,8 @@
 #include "store/sync.h"
 
 MX_STMT(sync_members, "ll",
-        "select m.room_nid, m.nid, m.stream, r.last_stream, m.membership, m.forgotten, r.version, r.room_id, r.joined"
+        "select m.room_nid, m.nid, m.stream, r.last_stream, m.membership, m.forgotten, r.version, r.room_id, r.joined, r.snap_nid,"
+        " r.state_redacted"
         " from member m join room r on r.room_nid = m.room_nid"
         " where m.local and m.user_nid = $1::int8 and (m.membership = 2 or m.stream > $2::int8) order by m.room_nid");
 /* The span comes first, by the position's index: a planner that does not know how short it is might begin with whole rooms. */
@@ -60,8 +61,8 @@ apr_status_t mx_store_sync_members(mx_sync_member_row_t **pout, int *pn, mx_conn
         out[i] = (mx_sync_member_row_t){
             .room_nid = mx_row_int(rows, i, 0), .nid = mx_row_int(rows, i, 1), .stream = mx_row_int(rows, i, 2),
             .last_stream = mx_row_int(rows, i, 3), .membership = (int)mx_row_int(rows, i, 4), .forgotten = mx_row_bool(rows, i, 5),
-            .version = (int)mx_row_int(rows, i, 6), .room_id = mx_row_text(rows, i, 7),
-            .joined = mx_row_int(rows, i, 8) };
+            .version = (int)mx_row_int(rows, i, 6), .room_id = mx_row_text(rows, i, 7), .joined = mx_row_int(rows, i, 8),
+            .snap_nid = mx_row_int(rows, i, 9), .state_redacted = mx_row_int(rows, i, 10) };
     *pout = out;
     *pn = mx_rows_count(rows);
     return APR_SUCCESS;

@@ -22,7 +22,7 @@ static const mx_error_t *snaps_at(mx_sync_full_t *full, apr_int64_t position, in
     for (i = 0; i < full->nparts; i++) {
         mx_sync_part_t *part = &full->parts[i];
 
-        if (!mx_sync_part_has_state(part) || (at_end ? part->section != MX_SECTION_JOIN : part->fresh)) continue;
+        if (!mx_sync_part_has_state(part) || (at_end ? part->section != MX_SECTION_JOIN || part->snap_end : part->fresh)) continue;
         parts[n] = part;
         rooms[n++] = part->member->room_nid;
     }

@@ -136,7 +136,7 @@ static void get_room(mx_sliding_told_t *out, reading_t *in, apr_int64_t before)
     for (i = 0; i < out->nmembers; i++) out->members[i] = get_int(in) + (i ? out->members[i - 1] : 0);
 }
 
-static mx_slice_t encode(const mx_sliding_conn_t *conn, apr_pool_t *pool)
+mx_slice_t mx_sliding_conn_encode(const mx_sliding_conn_t *conn, apr_pool_t *pool)
 {
     mx_buf_t *b = mx_buf_create(pool);
     int i, nmembers = 0;
@@ -152,8 +152,7 @@ static mx_slice_t encode(const mx_sliding_conn_t *conn, apr_pool_t *pool)
     return mx_buf_slice(b);
 }
 
-/* 0: these are no bytes of ours. */
-static int decode(mx_sliding_conn_t *out, mx_slice_t bytes, apr_pool_t *pool)
+int mx_sliding_conn_decode(mx_sliding_conn_t *out, mx_slice_t bytes, apr_pool_t *pool)
 {
     reading_t in = { bytes.p, bytes.p + bytes.len, 0, pool };
     int i, n;
@@ -229,7 +228,7 @@ const mx_error_t *mx_sliding_conn_load(mx_sliding_conn_t *out, mx_server_t *serv
     out->configs = apr_array_make(pool, 4, sizeof(mx_sliding_config_t));
     if (!ask->version) return NULL;
     rv = read_bytes(&bytes, server, ask, pool);
-    if (rv == MX_STORE_NONE || (rv == APR_SUCCESS && !decode(out, bytes, pool))) return unknown_pos(pool);
+    if (rv == MX_STORE_NONE || (rv == APR_SUCCESS && !mx_sliding_conn_decode(out, bytes, pool))) return unknown_pos(pool);
     if (rv != APR_SUCCESS) return mx_server_store_error(rv, "read a connection of sliding sync", pool);
     out->version = ask->version;
     return NULL;
@@ -237,7 +236,7 @@ const mx_error_t *mx_sliding_conn_load(mx_sliding_conn_t *out, mx_server_t *serv
 
 const mx_error_t *mx_sliding_conn_store(mx_sliding_conn_t *conn, mx_server_t *server, const mx_sliding_ask_t *ask, apr_pool_t *pool)
 {
-    mx_sliding_row_t row = { ask->who->device_nid, ask->request->conn_id, ask->version, 0, encode(conn, pool) };
+    mx_sliding_row_t row = { ask->who->device_nid, ask->request->conn_id, ask->version, 0, mx_sliding_conn_encode(conn, pool) };
     apr_uint64_t random = 0;
     apr_status_t rv = MX_STORE_RETRY;
     int i;

@@ -24,8 +24,9 @@ static const mx_json_t *parse(mx_slice_t text, apr_pool_t *pool)
     return mx_json_parse(&json, &why, text.p, text.len, &limits, pool) == MX_JSON_OK ? json : NULL;
 }
 
-static void add_direct(apr_hash_t *direct, const mx_json_t *content)
+static void add_direct(mx_sliding_t *s, const mx_json_t *content)
 {
+    apr_hash_t *direct = apr_hash_make(s->pool);
     const char *user;
     mx_json_t *ids;
     void *it = NULL;
@@ -37,6 +38,8 @@ static void add_direct(apr_hash_t *direct, const mx_json_t *content)
 
             if (id) apr_hash_set(direct, id, APR_HASH_KEY_STRING, "");
         }
+    for (i = 0; i < (apr_size_t)s->rooms.n; i++)
+        s->rooms.entries[i].direct = apr_hash_get(direct, s->rooms.entries[i].member.room_id, APR_HASH_KEY_STRING) != NULL;
 }
 
 static apr_array_header_t *tags_of(const mx_json_t *content, apr_pool_t *pool)
@@ -58,11 +61,12 @@ static const mx_error_t *read_data(mx_sliding_t *s, apr_hash_t *tags)
     apr_status_t rv = mx_store_sliding_data(&rows, &n, s->server->store, s->ask->who->user_nid, tags != NULL, s->pool);
 
     if (rv != APR_SUCCESS) return mx_server_store_error(rv, "read direct rooms and tags", s->pool);
-    s->direct = apr_hash_make(s->pool);
+    for (i = 0; i < s->rooms.n; i++) s->rooms.entries[i].direct = 0;
+    s->rooms.direct_known = 1;
     for (i = 0; i < n; i++) {
         const mx_json_t *content = parse(rows[i].content, s->pool);
 
-        if (!rows[i].room_nid) add_direct(s->direct, content);
+        if (!rows[i].room_nid) add_direct(s, content);
         else apr_hash_set(tags, &rows[i].room_nid, sizeof(rows[i].room_nid), tags_of(content, s->pool));
     }
     return NULL;
@@ -70,7 +74,7 @@ static const mx_error_t *read_data(mx_sliding_t *s, apr_hash_t *tags)
 
 const mx_error_t *mx_sliding_list_direct(mx_sliding_t *s)
 {
-    return s->direct ? NULL : read_data(s, NULL);
+    return s->rooms.direct_known ? NULL : read_data(s, NULL);
 }
 
 /* ---- what rooms are ---- */
@@ -167,7 +171,7 @@ static const mx_error_t *look_up(looking_t *look)
         if (filter->spaces) err = read_children(look, filter, &look->children[i]);
     }
     if (tags) look->tags = apr_hash_make(look->s->pool);
-    if (!err && (direct || tags)) err = read_data(look->s, look->tags);
+    if (!err && ((direct && !look->s->rooms.direct_known) || tags)) err = read_data(look->s, look->tags);
     if (!err && known) err = know_rooms(look->s);
     return err;
 }
@@ -197,7 +201,7 @@ static int passes(const looking_t *look, const mx_sliding_filter_t *f, const mx_
 {
     const char *id = entry->member.room_id;
 
-    if (f->is_dm >= 0 && (apr_hash_get(look->s->direct, id, APR_HASH_KEY_STRING) != NULL) != f->is_dm) return 0;
+    if (f->is_dm >= 0 && (int)entry->direct != f->is_dm) return 0;
     if (f->is_invite >= 0 && (entry->member.membership == MX_MEMBERSHIP_INVITE) != f->is_invite) return 0;
     if (f->is_encrypted >= 0 && (int)entry->encrypted != f->is_encrypted) return 0;
     if (f->spaces && !apr_hash_get(look->children[look->at], id, APR_HASH_KEY_STRING)) return 0;
@@ -227,7 +231,7 @@ static int in_range(const mx_sliding_list_t *list, int at)
     return 0;
 }
 
-static mx_sliding_wanted_t *want(mx_sliding_t *s, apr_hash_t *by_nid, const mx_sliding_entry_t *entry, const mx_sliding_config_t *config)
+static mx_sliding_wanted_t *want(mx_sliding_t *s, apr_hash_t *by_nid, mx_sliding_entry_t *entry, const mx_sliding_config_t *config)
 {
     mx_sliding_wanted_t *wanted = apr_hash_get(by_nid, &entry->member.room_nid, sizeof(apr_int64_t));
 
@@ -250,7 +254,7 @@ static void want_subscribed(mx_sliding_t *s, apr_hash_t *wanted)
     for (i = 0; req->nsubscriptions && i < s->rooms.n; i++)
         apr_hash_set(by_id, s->rooms.entries[i].member.room_id, APR_HASH_KEY_STRING, &s->rooms.entries[i]);
     for (i = 0; i < req->nsubscriptions; i++) {
-        const mx_sliding_entry_t *entry = apr_hash_get(by_id, req->subscriptions[i].room_id, APR_HASH_KEY_STRING);
+        mx_sliding_entry_t *entry = apr_hash_get(by_id, req->subscriptions[i].room_id, APR_HASH_KEY_STRING);
 
         if (entry && is_listed(s, entry)) want(s, wanted, entry, &req->subscriptions[i].config)->subscribed = 1;
     }
@@ -278,7 +282,7 @@ const mx_error_t *mx_sliding_list_choose(mx_sliding_t *s)
         const mx_sliding_list_t *list = &req->lists[look.at];
 
         for (i = 0; i < s->rooms.n; i++) {
-            const mx_sliding_entry_t *entry = &s->rooms.entries[i];
+            mx_sliding_entry_t *entry = &s->rooms.entries[i];
 
             if (!is_listed(s, entry) || !passes(&look, &list->filter, entry)) continue;
             if (in_range(list, s->counts[look.at]++)) APR_ARRAY_PUSH(want(s, wanted, entry, &list->config)->lists, int) = look.at;

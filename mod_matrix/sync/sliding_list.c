@@ -54,7 +54,8 @@ void mx_sliding_list_keep(const mx_sliding_t *s)
         kept->entries[i].member.room_id = copy_text(&at, rooms->entries[i].member.room_id);
         kept->entries[i].room_type = copy_text(&at, rooms->entries[i].room_type);
     }
-    kept->rooms = (mx_sliding_rooms_t){ rooms->upto, kept->entries, rooms->n };
+    kept->rooms = *rooms;
+    kept->rooms.entries = kept->entries;
     mx_cache_set(NULL, s->server->sync->sliding_rooms, &user_nid, sizeof(user_nid), kept, bytes + OVERHEAD_BYTES, 0);
 }
 
@@ -99,15 +100,20 @@ static int take(mx_sliding_rooms_t *rooms, const mx_sync_entry_t *entry, apr_int
 {
     int i;
 
-    if (entry->kind != MX_ENTRY_EVENT) return 1;
-    if (entry->target_nid == user_nid || mx_sync_entry_moved(entry, user_nid)) return 0;
+    if (entry->kind == MX_ENTRY_ACCOUNT_DATA && entry->user_nid == user_nid && !entry->room_nid) rooms->direct_known = 0;
+    if (entry->kind != MX_ENTRY_EVENT && !(entry->kind == MX_ENTRY_RECEIPT && entry->user_nid == user_nid)) return 1;
+    if (entry->kind == MX_ENTRY_EVENT && (entry->target_nid == user_nid || mx_sync_entry_moved(entry, user_nid))) return 0;
     for (i = 0; i < rooms->n; i++) {
         mx_sliding_entry_t *room = &rooms->entries[i];
 
         if (room->member.room_nid != entry->room_nid) continue;
+        room->counted = 0;
+        if (entry->kind != MX_ENTRY_EVENT) break;
         if (room->member.last_stream < entry->position) room->member.last_stream = entry->position;
         if (room->member.membership == MX_MEMBERSHIP_JOIN) room->activity = room->member.last_stream;
         if (entry->is_state || entry->jumps) room->known = 0;
+        if (entry->is_state || entry->jumps) room->member.snap_nid = 0;
+        if (entry->redacts || entry->jumps) room->member.state_redacted = MX_SLIDING_NEVER;
         break;
     }
     return 1;
@@ -204,7 +210,8 @@ static apr_status_t read_rooms(mx_sliding_t *s)
 
     MX_SYNC_WITH_CONN(rv, &s->full, mx_store_sync_members(&members, &n, conn, s->ask->who->user_nid, MX_SYNC_INITIAL, s->pool));
     if (rv != APR_SUCCESS) return rv;
-    s->rooms = (mx_sliding_rooms_t){ s->upto, apr_pcalloc(s->pool, sizeof(mx_sliding_entry_t) * (apr_size_t)(n + 1)), 0 };
+    s->rooms = (mx_sliding_rooms_t){ .upto = s->upto, .entries = apr_pcalloc(s->pool, sizeof(mx_sliding_entry_t) * (apr_size_t)(n + 1)),
+                                     .rules_stream = before.rules_stream, .ignored_stream = before.ignored_stream };
     for (i = 0; i < n; i++) {
         mx_sliding_entry_t *entry = &s->rooms.entries[s->rooms.n];
 
@@ -229,7 +236,10 @@ static apr_status_t find_position(int *pquiet, mx_sliding_t *s, int recalled)
     apr_status_t rv = mx_store_borrow(&conn, s->server->store, s->pool);
 
     *pquiet = 0;
-    if (rv == APR_SUCCESS) rv = mx_store_stream_watermark_after(&s->upto, s->ask->since, conn, s->pool);
+    /* what is remembered was true at a watermark */
+    if (rv == APR_SUCCESS)
+        rv = mx_store_stream_watermark_after(&s->upto, recalled && s->rooms.upto > s->ask->since ? s->rooms.upto : s->ask->since, conn,
+                                             s->pool);
     if (rv == APR_SUCCESS && recalled && s->rooms.upto >= s->upto) *pquiet = s->rooms.upto == s->upto;
     else if (rv == APR_SUCCESS && recalled)
         rv = mx_store_sync_quiet(pquiet, conn, who->user_nid, who->device_nid, s->rooms.upto, s->upto, s->pool);

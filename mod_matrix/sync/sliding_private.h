@@ -39,6 +39,10 @@ typedef struct mx_sliding_conn_t {
 const mx_error_t *mx_sliding_conn_load(mx_sliding_conn_t *out, mx_server_t *server, const mx_sliding_ask_t *ask, apr_pool_t *pool);
 /** Stores it under a new version, which `conn` then has. */
 const mx_error_t *mx_sliding_conn_store(mx_sliding_conn_t *conn, mx_server_t *server, const mx_sliding_ask_t *ask, apr_pool_t *pool);
+/** The bytes that are stored, in `pool`. */
+mx_slice_t mx_sliding_conn_encode(const mx_sliding_conn_t *conn, apr_pool_t *pool);
+/** 0: these are no bytes of ours. */
+int mx_sliding_conn_decode(mx_sliding_conn_t *out, mx_slice_t bytes, apr_pool_t *pool);
 /** NULL: the room is not there. */
 mx_sliding_told_t *mx_sliding_conn_find(const mx_sliding_conn_t *conn, apr_int64_t room_nid);
 /** The number of a required_state. */
@@ -64,7 +68,10 @@ typedef struct mx_sliding_entry_t {
     unsigned expelled : 1;           /* left or banned by another */
     unsigned known : 1;              /* the next two are */
     unsigned encrypted : 1;
+    unsigned counted : 1;            /* the last two are, by the settings that `rooms` names */
+    unsigned direct : 1;             /* in m.direct, where `rooms` knows it */
     const char *room_type;           /* NULL: none */
+    apr_int64_t notified, highlighted;
 } mx_sliding_entry_t;
 
 /** What is kept between answers: as of `upto`, the latest activity first. */
@@ -72,6 +79,8 @@ typedef struct mx_sliding_rooms_t {
     apr_int64_t upto;
     mx_sliding_entry_t *entries;
     int n;
+    int direct_known;
+    apr_int64_t rules_stream, ignored_stream;    /* of the settings that unread events were counted by (user/push_settings.h) */
 } mx_sliding_rooms_t;
 
 mx_cache_t *mx_sliding_list_cache_create(apr_size_t max_bytes, apr_pool_t *pool);
@@ -83,11 +92,29 @@ const mx_error_t *mx_sliding_list_read(struct mx_sliding_t *s);
 /** Fills `wanted` and the lists' counts. */
 const mx_error_t *mx_sliding_list_choose(struct mx_sliding_t *s);
 
+/* ---- state events (sliding_rows.c) ---- */
+
+/** A state event that a child remembers, with what patterns ask for. */
+typedef struct mx_sliding_row_event_t {
+    mx_event_row_t row;
+    const char *type, *state_key;
+} mx_sliding_row_event_t;
+
+/** One to be read. */
+typedef struct mx_sliding_nid_t {
+    apr_int64_t nid;
+    apr_int64_t redacted;            /* state_redacted of its room (store/sync.h); MX_SLIDING_NEVER: not known, so nothing is remembered */
+} mx_sliding_nid_t;
+
+mx_cache_t *mx_sliding_rows_cache_create(apr_size_t max_bytes, apr_pool_t *pool);
+/** Adds the events to `rows` (nid -> mx_sliding_row_event_t): at most one query. With lazy set members are left out. */
+const mx_error_t *mx_sliding_rows_read(apr_hash_t *rows, mx_sync_full_t *full, const apr_array_header_t *nids, int lazy);
+
 /* ---- one answer ---- */
 
 /** A room that the client asks for. */
 typedef struct mx_sliding_wanted_t {
-    const mx_sliding_entry_t *entry;
+    mx_sliding_entry_t *entry;
     mx_sliding_config_t config;
     apr_array_header_t *lists;       /* of int: numbers of the lists that it is in */
     int subscribed;
@@ -116,7 +143,6 @@ typedef struct mx_sliding_t {
     apr_int64_t upto;                /* the answer's position */
     mx_sliding_conn_t conn;          /* what was told before */
     mx_sliding_rooms_t rooms;
-    apr_hash_t *direct;              /* ids of direct rooms; NULL: not read */
     int *counts;                     /* of the lists */
     mx_sliding_wanted_t *wanted;     /* in the order of room_nid */
     int nwanted;
@@ -128,12 +154,15 @@ typedef struct mx_sliding_t {
     int changed;                     /* the connection's state is another than before */
 } mx_sliding_t;
 
-/** 1 if the room is direct: s->direct was read. */
+/** Afterwards it is known which rooms are direct. */
 const mx_error_t *mx_sliding_list_direct(mx_sliding_t *s);
 
 /** Reads timelines, state and the rest of the rooms to tell. */
 const mx_error_t *mx_sliding_rooms_load(mx_sliding_t *s);
 const mx_error_t *mx_sliding_state_load(mx_sliding_t *s);
+/** Fills the rooms' summaries: at most two queries. They come in the order of room_nid. */
+const mx_error_t *mx_sliding_summaries_read(mx_sliding_t *s, mx_sliding_wanted_t **wanted, int n);
+mx_cache_t *mx_sliding_summary_cache_create(apr_size_t max_bytes, apr_pool_t *pool);
 /** `rooms` of the answer. */
 const mx_error_t *mx_sliding_write_rooms(mx_json_writer_t *w, mx_sliding_t *s);
 /** `extensions` of the answer; sets s->told if they tell something. */

@@ -36,6 +36,7 @@ static void fill_part(mx_sliding_t *s, mx_sync_part_t *part, const mx_sliding_wa
     if (part->section == MX_SECTION_LEAVE && member->stream < s->upto) part->span.upto = member->stream;
     part->moved = part->section == MX_SECTION_JOIN || part->section == MX_SECTION_LEAVE;
     part->prev = from_start ? part->span.upto : wanted->since;
+    if (part->section == MX_SECTION_JOIN && member->last_stream <= s->upto) part->snap_end = member->snap_nid;
 }
 
 static void make_parts(mx_sliding_t *s)
@@ -179,25 +180,58 @@ static const mx_error_t *read_settings(mx_sliding_t *s)
     return s->full.settings ? NULL : mx_sync_push_settings_read(&s->full.settings, s->server, s->ask->who, s->upto, s->pool);
 }
 
-static const mx_error_t *read_unread(mx_sliding_t *s)
+/* What was counted by other rules, or with other users ignored, counts no more. */
+static void check_settings(mx_sliding_t *s)
+{
+    const mx_user_push_settings_t *settings = s->full.settings;
+    int i;
+
+    if (!settings->unknown && s->rooms.rules_stream == settings->rules_stream && s->rooms.ignored_stream == settings->ignored_stream)
+        return;
+    for (i = 0; i < s->rooms.n; i++) s->rooms.entries[i].counted = 0;
+    s->rooms.rules_stream = settings->rules_stream;
+    s->rooms.ignored_stream = settings->ignored_stream;
+}
+
+/* All threads of a room together. An event that is counted later, as it lies past the answer, would not be missed: so that is not kept. */
+static void note_count(mx_sliding_entry_t *entry, const mx_sync_unread_room_t *room, apr_int64_t upto)
+{
+    int i;
+
+    entry->notified = entry->highlighted = 0;
+    for (i = 0; i < room->n; i++) {
+        entry->notified += room->lines[i].notified;
+        entry->highlighted += room->lines[i].highlighted;
+    }
+    entry->counted = entry->member.last_stream <= upto;
+}
+
+static const mx_error_t *read_unread(int *pcounted, mx_sliding_t *s)
 {
     mx_sync_unread_room_t *rooms = apr_pcalloc(s->pool, sizeof(*rooms) * (apr_size_t)(s->full.nparts + 1));
+    mx_sliding_entry_t **entries = apr_palloc(s->pool, sizeof(*entries) * (apr_size_t)(s->full.nparts + 1));
+    const mx_error_t *err;
     int i, n = 0;
 
+    check_settings(s);
     for (i = 0; i < s->full.nparts; i++) {
-        mx_sync_part_t *part = &s->full.parts[i];
+        mx_sliding_entry_t *entry = s->telling[i]->entry;
 
-        if (part->section != MX_SECTION_JOIN) continue;
-        rooms[n] = (mx_sync_unread_room_t){ .room_nid = part->member->room_nid, .room_id = part->member->room_id };
-        part->unread = &rooms[n++];
+        if (entry->counted || s->full.parts[i].section != MX_SECTION_JOIN) continue;
+        entries[n] = entry;
+        rooms[n++] = (mx_sync_unread_room_t){ .room_nid = entry->member.room_nid, .room_id = entry->member.room_id };
     }
-    return n ? mx_sync_unread_count(rooms, n, s->server, s->ask->who, s->full.settings, s->upto, s->pool) : NULL;
+    *pcounted = n;
+    if (!n) return NULL;
+    err = mx_sync_unread_count(rooms, n, s->server, s->ask->who, s->full.settings, s->upto, s->pool);
+    for (i = 0; !err && i < n; i++) note_count(entries[i], &rooms[i], s->upto);
+    return err;
 }
 
 const mx_error_t *mx_sliding_rooms_load(mx_sliding_t *s)
 {
     const mx_error_t *err;
-    int i;
+    int i, was, counted = 0;
 
     make_parts(s);
     if (!s->full.nparts) return NULL;
@@ -208,6 +242,9 @@ const mx_error_t *mx_sliding_rooms_load(mx_sliding_t *s)
     for (i = 0; s->ask->version && i < s->full.nparts; i++) count_live(s->telling[i], s->ask->since);
     err = mx_sliding_state_load(s);
     if (!err) err = read_bumps(s);
-    if (!err) err = read_unread(s);
-    return err ? err : mx_sliding_list_direct(s);
+    was = s->rooms.direct_known;
+    if (!err) err = mx_sliding_list_direct(s);
+    if (!err) err = read_unread(&counted, s);
+    if (!err && (counted || !was)) mx_sliding_list_keep(s);
+    return err;
 }

@@ -3,7 +3,6 @@
  * required_state of the rooms that are told, and what names a room: name, avatar, heroes, counts. A new room is told what its state
  * is, others what of it is another than when they were told. MSC4186: RequiredStateRequest, lazy loaded memberships.
  */
-#include "base/json_scan.h"
 #include "sync/sliding_private.h"
 #include <stdlib.h>
 
@@ -13,11 +12,13 @@ static const char *const plain_types[] = { "m.room.create", "m.room.encryption",
                                            "m.room.history_visibility", "m.room.guest_access", "m.room.pinned_events",
                                            "m.room.server_acl", "m.room.third_party_invite", "m.room.retention" };
 
+#define SMALL_ROOM 200               /* members of a room whose state is loaded whole */
+
 typedef struct state_t {
     mx_sliding_t *s;
     int member_type;
     apr_int64_t name_skey, avatar_skey;
-    apr_hash_t *rows;                /* nid -> const mx_event_row_t * */
+    apr_hash_t *rows;                /* nid -> mx_sliding_row_event_t */
     apr_int64_t *since;              /* snapshot that each part was told; 0: it is told whole */
     mx_state_list_t *wholes, *diffs; /* of each part; n 0: none */
     apr_array_header_t *skeys;       /* asked of the snapshots at the end, of apr_int64_t */
@@ -50,38 +51,28 @@ static int is_whole(const state_t *st, int i)
 
 /* ---- rows ---- */
 
-static void remember(state_t *st, const mx_event_row_t *rows, int n)
-{
-    int i;
-
-    for (i = 0; i < n; i++) apr_hash_set(st->rows, &rows[i].nid, sizeof(rows[i].nid), &rows[i]);
-}
-
-static apr_status_t read_rows(state_t *st, const apr_array_header_t *nids, int lazy)
-{
-    mx_sliding_t *s = st->s;
-    mx_event_row_t *rows = NULL;
-    apr_status_t rv;
-    int n = 0;
-
-    if (!nids->nelts) return APR_SUCCESS;
-    MX_SYNC_WITH_CONN(rv, &s->full,
-                      mx_store_sync_state_rows(&rows, &n, conn, (const apr_int64_t *)nids->elts, nids->nelts, lazy, NULL, 0, s->pool));
-    if (rv == APR_SUCCESS) remember(st, rows, n);
-    return rv;
-}
-
-static const mx_event_row_t *row_of(const state_t *st, apr_int64_t nid)
+static const mx_sliding_row_event_t *event_of(const state_t *st, apr_int64_t nid)
 {
     return nid ? apr_hash_get(st->rows, &nid, sizeof(nid)) : NULL;
 }
 
-static void push_nids(apr_array_header_t *nids, const mx_state_list_t *list)
+static const mx_event_row_t *row_of(const state_t *st, apr_int64_t nid)
+{
+    const mx_sliding_row_event_t *event = event_of(st, nid);
+
+    return event ? &event->row : NULL;
+}
+
+static void push_nid(apr_array_header_t *nids, const mx_sliding_wanted_t *wanted, apr_int64_t nid)
+{
+    if (nid) APR_ARRAY_PUSH(nids, mx_sliding_nid_t) = (mx_sliding_nid_t){ nid, wanted->entry->member.state_redacted };
+}
+
+static void push_nids(apr_array_header_t *nids, const mx_sliding_wanted_t *wanted, const mx_state_list_t *list)
 {
     int i;
 
-    for (i = 0; i < list->n; i++)
-        if (list->items[i].nid) APR_ARRAY_PUSH(nids, apr_int64_t) = list->items[i].nid;
+    for (i = 0; i < list->n; i++) push_nid(nids, wanted, list->items[i].nid);
 }
 
 /* ---- whole states and differences ---- */
@@ -134,19 +125,20 @@ static apr_status_t read_lists(state_t *st)
 }
 
 /* Of whole states whose members come lazily, members are not read. */
-static apr_status_t read_list_rows(state_t *st)
+static const mx_error_t *read_list_rows(state_t *st)
 {
     mx_sliding_t *s = st->s;
-    apr_array_header_t *all = apr_array_make(s->pool, 64, sizeof(apr_int64_t)), *lazy = apr_array_make(s->pool, 64, sizeof(apr_int64_t));
-    apr_status_t rv;
+    apr_array_header_t *all = apr_array_make(s->pool, 64, sizeof(mx_sliding_nid_t));
+    apr_array_header_t *lazy = apr_array_make(s->pool, 64, sizeof(mx_sliding_nid_t));
+    const mx_error_t *err;
     int i;
 
     for (i = 0; i < s->full.nparts; i++) {
-        push_nids(s->telling[i]->config.lazy ? lazy : all, &st->wholes[i]);
-        push_nids(all, &st->diffs[i]);
+        push_nids(s->telling[i]->config.lazy ? lazy : all, s->telling[i], &st->wholes[i]);
+        push_nids(all, s->telling[i], &st->diffs[i]);
     }
-    rv = read_rows(st, all, 0);
-    return rv == APR_SUCCESS ? read_rows(st, lazy, 1) : rv;
+    err = mx_sliding_rows_read(st->rows, &s->full, all, 0);
+    return err ? err : mx_sliding_rows_read(st->rows, &s->full, lazy, 1);
 }
 
 /* What the differences say of names, avatars and members. */
@@ -270,22 +262,19 @@ static int needs_summary(const mx_sliding_wanted_t *wanted)
 static const mx_error_t *read_summaries(state_t *st)
 {
     mx_sliding_t *s = st->s;
-    mx_room_summary_t *summaries = apr_pcalloc(s->pool, sizeof(*summaries) * (apr_size_t)(s->full.nparts + 1));
+    mx_sliding_wanted_t **wanted = apr_palloc(s->pool, sizeof(*wanted) * (apr_size_t)(s->full.nparts + 1));
     const mx_error_t *err;
     apr_status_t rv = APR_SUCCESS;
     int i, k, n = 0;
 
-    for (i = 0; i < s->full.nparts; i++) {
-        if (!needs_summary(s->telling[i])) continue;
-        summaries[n].room_nid = s->full.parts[i].member->room_nid;
-        s->telling[i]->summary = &summaries[n++];
-    }
-    err = mx_room_summaries(summaries, n, s->server, s->ask->who->user_nid, s->pool);
+    for (i = 0; i < s->full.nparts; i++)
+        if (needs_summary(s->telling[i])) wanted[n++] = s->telling[i];
+    err = mx_sliding_summaries_read(s, wanted, n);
     for (i = 0; !err && rv == APR_SUCCESS && i < n; i++)
-        for (k = 0; rv == APR_SUCCESS && k < summaries[i].nheroes; k++) {
+        for (k = 0; rv == APR_SUCCESS && k < wanted[i]->summary->nheroes; k++) {
             apr_int64_t skey = 0;
 
-            rv = find_skey(&skey, st, "m.room.member", summaries[i].heroes[k].user_id);
+            rv = find_skey(&skey, st, "m.room.member", wanted[i]->summary->heroes[k].user_id);
             ask_skey(st, skey);
         }
     return err ? err : failed(rv, "look up heroes", s);
@@ -313,57 +302,101 @@ static apr_status_t ask_all(state_t *st)
     return rv;
 }
 
-static apr_status_t read_entries(state_t *st)
+static void note_hit(state_t *st, apr_int64_t snap_nid, apr_int64_t skey_nid, apr_int64_t nid)
 {
-    mx_sliding_t *s = st->s;
-    apr_int64_t *snaps = apr_palloc(s->pool, sizeof(*snaps) * (apr_size_t)(s->full.nparts + 1));
-    apr_array_header_t *nids = apr_array_make(s->pool, 64, sizeof(apr_int64_t));
-    mx_state_hit_t *hits = NULL;
-    apr_hash_t *seen = apr_hash_make(s->pool);
-    apr_status_t rv;
-    int i, n = 0, nhits = 0;
+    hit_key_t *key = apr_pcalloc(st->s->pool, sizeof(*key));
 
-    for (i = 0; i < s->full.nparts; i++) {
-        apr_int64_t *snap = &s->full.parts[i].snap_end;
-
-        if (!*snap || apr_hash_get(seen, snap, sizeof(*snap))) continue;
-        apr_hash_set(seen, snap, sizeof(*snap), "");
-        snaps[n++] = *snap;
-    }
-    if (!n || !st->skeys->nelts) return APR_SUCCESS;
-    rv = mx_store_state_entries(&hits, &nhits, s->server->store, snaps, n, (const apr_int64_t *)st->skeys->elts, st->skeys->nelts, s->pool);
-    for (i = 0; rv == APR_SUCCESS && i < nhits; i++) {
-        hit_key_t *key = apr_pcalloc(s->pool, sizeof(*key));
-
-        *key = (hit_key_t){ hits[i].snap_nid, hits[i].skey_nid };
-        apr_hash_set(st->hits, key, sizeof(*key), &hits[i].nid);
-        if (!row_of(st, hits[i].nid)) APR_ARRAY_PUSH(nids, apr_int64_t) = hits[i].nid;
-    }
-    return rv == APR_SUCCESS ? read_rows(st, nids, 0) : rv;
+    *key = (hit_key_t){ snap_nid, skey_nid };
+    apr_hash_set(st->hits, key, sizeof(*key), apr_pmemdup(st->s->pool, &nid, sizeof(nid)));
 }
 
-static const mx_event_row_t *entry_of(const state_t *st, const mx_sync_part_t *part, apr_int64_t skey_nid)
+/* Is the room new to the client and small? Its state is then loaded whole, for a child remembers whole states. */
+static int is_small(const mx_sliding_wanted_t *wanted)
+{
+    return wanted->initial && wanted->summary && wanted->summary->joined + wanted->summary->invited <= SMALL_ROOM;
+}
+
+static apr_status_t read_small(state_t *st, const apr_int64_t *snaps, int n)
+{
+    mx_state_list_t *lists = apr_pcalloc(st->s->pool, sizeof(*lists) * (apr_size_t)(n + 1));
+    apr_status_t rv = n ? mx_store_state_load_many(lists, st->s->server->store, snaps, n, st->s->pool) : APR_SUCCESS;
+    int i, k;
+
+    for (i = 0; rv == APR_SUCCESS && i < n; i++)
+        for (k = 0; k < lists[i].n; k++) {
+            const mx_state_item_t *item = &lists[i].items[k];
+
+            if (apr_hash_get(st->asked, &item->skey_nid, sizeof(item->skey_nid))) note_hit(st, snaps[i], item->skey_nid, item->nid);
+        }
+    return rv;
+}
+
+static apr_status_t read_large(state_t *st, const apr_int64_t *snaps, int n)
+{
+    mx_state_hit_t *hits = NULL;
+    int i, nhits = 0;
+    apr_status_t rv = APR_SUCCESS;
+
+    if (n)
+        rv = mx_store_state_entries(&hits, &nhits, st->s->server->store, snaps, n, (const apr_int64_t *)st->skeys->elts, st->skeys->nelts,
+                                    st->s->pool);
+    for (i = 0; rv == APR_SUCCESS && i < nhits; i++) note_hit(st, hits[i].snap_nid, hits[i].skey_nid, hits[i].nid);
+    return rv;
+}
+
+static apr_int64_t hit_of(const state_t *st, const mx_sync_part_t *part, apr_int64_t skey_nid)
 {
     hit_key_t key = { part->snap_end, skey_nid };
     const apr_int64_t *nid = apr_hash_get(st->hits, &key, sizeof(key));
 
-    return nid ? row_of(st, *nid) : NULL;
+    return nid ? *nid : 0;
+}
+
+/* The events of what was found. */
+static const mx_error_t *read_hit_rows(state_t *st)
+{
+    mx_sliding_t *s = st->s;
+    apr_array_header_t *nids = apr_array_make(s->pool, 64, sizeof(mx_sliding_nid_t));
+    int i, k;
+
+    for (i = 0; i < s->full.nparts; i++)
+        for (k = 0; s->full.parts[i].snap_end && k < st->skeys->nelts; k++)
+            push_nid(nids, s->telling[i], hit_of(st, &s->full.parts[i], APR_ARRAY_IDX(st->skeys, k, apr_int64_t)));
+    return mx_sliding_rows_read(st->rows, &s->full, nids, 0);
+}
+
+static const mx_error_t *read_entries(state_t *st)
+{
+    mx_sliding_t *s = st->s;
+    apr_size_t max = (apr_size_t)s->full.nparts + 1;
+    apr_int64_t *small = apr_palloc(s->pool, sizeof(*small) * max), *large = apr_palloc(s->pool, sizeof(*large) * max);
+    apr_hash_t *seen = apr_hash_make(s->pool);
+    apr_status_t rv;
+    int i, nsmall = 0, nlarge = 0;
+
+    for (i = 0; st->skeys->nelts && i < s->full.nparts; i++) {
+        apr_int64_t *snap = &s->full.parts[i].snap_end;
+
+        if (!*snap || apr_hash_get(seen, snap, sizeof(*snap))) continue;
+        apr_hash_set(seen, snap, sizeof(*snap), "");
+        if (is_small(s->telling[i])) small[nsmall++] = *snap;
+        else large[nlarge++] = *snap;
+    }
+    rv = read_small(st, small, nsmall);
+    if (rv == APR_SUCCESS) rv = read_large(st, large, nlarge);
+    return rv == APR_SUCCESS ? read_hit_rows(st) : mx_server_store_error(rv, "read required state", s->pool);
+}
+
+static const mx_event_row_t *entry_of(const state_t *st, const mx_sync_part_t *part, apr_int64_t skey_nid)
+{
+    return row_of(st, hit_of(st, part, skey_nid));
 }
 
 /* ---- choosing what is told ---- */
 
-static const mx_error_t *wants_row(int *pyes, state_t *st, const mx_sliding_config_t *config, const mx_event_row_t *row)
+static int is_wanted(const mx_sliding_config_t *config, const mx_sliding_row_event_t *event)
 {
-    mx_sliding_t *s = st->s;
-    const char *type = NULL, *state_key;
-    mx_json_scan_t scan;
-    apr_status_t rv = mx_server_type_name(&type, s->server, row->type_nid, s->pool);
-
-    if (rv != APR_SUCCESS) return mx_server_store_error(rv, "look up a type", s->pool);
-    mx_json_scan_trusted(&scan, row->pdu, s->pool);
-    state_key = mx_json_scan_str(mx_json_scan_get(&scan, "state_key"), s->pool);
-    *pyes = state_key && mx_sliding_config_wants(config, type, state_key);
-    return NULL;
+    return event && mx_sliding_config_wants(config, event->type, event->state_key);
 }
 
 static void tell(mx_sliding_wanted_t *wanted, apr_hash_t *seen, const mx_event_row_t *row)
@@ -373,34 +406,26 @@ static void tell(mx_sliding_wanted_t *wanted, apr_hash_t *seen, const mx_event_r
     APR_ARRAY_PUSH(wanted->state, const mx_event_row_t *) = row;
 }
 
-static const mx_error_t *tell_list(state_t *st, mx_sliding_wanted_t *wanted, apr_hash_t *seen, const mx_state_list_t *list)
+static void tell_list(state_t *st, mx_sliding_wanted_t *wanted, apr_hash_t *seen, const mx_state_list_t *list)
 {
-    const mx_error_t *err = NULL;
-    int i, yes = 0;
+    int i;
 
-    for (i = 0; !err && i < list->n; i++) {
-        const mx_event_row_t *row = row_of(st, list->items[i].nid);
+    for (i = 0; i < list->n; i++) {
+        const mx_sliding_row_event_t *event = event_of(st, list->items[i].nid);
 
-        if (!row) continue;
-        err = wants_row(&yes, st, &wanted->config, row);
-        if (!err && yes) tell(wanted, seen, row);
+        if (is_wanted(&wanted->config, event)) tell(wanted, seen, &event->row);
     }
-    return err;
 }
 
-static const mx_error_t *tell_config(state_t *st, mx_sliding_wanted_t *wanted, apr_hash_t *seen)
+static void tell_config(state_t *st, mx_sliding_wanted_t *wanted, apr_hash_t *seen)
 {
-    const mx_error_t *err = NULL;
-    int i, yes = 0;
+    int i;
 
-    for (i = 0; !err && i < st->skeys->nelts; i++) {
-        const mx_event_row_t *row = entry_of(st, wanted->part, APR_ARRAY_IDX(st->skeys, i, apr_int64_t));
+    for (i = 0; i < st->skeys->nelts; i++) {
+        const mx_sliding_row_event_t *event = event_of(st, hit_of(st, wanted->part, APR_ARRAY_IDX(st->skeys, i, apr_int64_t)));
 
-        if (!row) continue;
-        err = wants_row(&yes, st, &wanted->config, row);
-        if (!err && yes) tell(wanted, seen, row);
+        if (is_wanted(&wanted->config, event)) tell(wanted, seen, &event->row);
     }
-    return err;
 }
 
 /*
@@ -441,25 +466,23 @@ static void settle_members(apr_array_header_t *members)
     members->nelts = kept;
 }
 
-static const mx_error_t *tell_part(state_t *st, int i)
+static void tell_part(state_t *st, int i)
 {
     mx_sliding_wanted_t *wanted = st->s->telling[i];
     apr_hash_t *seen = apr_hash_make(st->s->pool);
-    const mx_error_t *err;
 
     wanted->state = apr_array_make(st->s->pool, 8, sizeof(const mx_event_row_t *));
-    if (!mx_sync_part_has_state(wanted->part)) return NULL;
+    if (!mx_sync_part_has_state(wanted->part)) return;
     if (wanted->initial) {
         wanted->name = entry_of(st, wanted->part, st->name_skey);
         wanted->avatar = entry_of(st, wanted->part, st->avatar_skey);
     }
-    err = tell_list(st, wanted, seen, &st->wholes[i]);
-    if (!err) err = tell_list(st, wanted, seen, &st->diffs[i]);
-    if (!err && (wanted->initial || wanted->state_grew)) err = tell_config(st, wanted, seen);
-    if (err || !wanted->config.lazy) return err;
+    tell_list(st, wanted, seen, &st->wholes[i]);
+    tell_list(st, wanted, seen, &st->diffs[i]);
+    if (wanted->initial || wanted->state_grew) tell_config(st, wanted, seen);
+    if (!wanted->config.lazy) return;
     tell_lazy(st, wanted, &st->diffs[i], seen);
     settle_members(wanted->members);
-    return NULL;
 }
 
 static void find_heroes(state_t *st)
@@ -497,15 +520,16 @@ const mx_error_t *mx_sliding_state_load(mx_sliding_t *s)
     if (rv == APR_SUCCESS) rv = find_skey(&st.avatar_skey, &st, "m.room.avatar", "");
     if (rv == APR_SUCCESS) rv = read_snaps(&st);
     if (rv == APR_SUCCESS) rv = read_lists(&st);
-    if (rv == APR_SUCCESS) rv = read_list_rows(&st);
     if (rv != APR_SUCCESS) return mx_server_store_error(rv, "read the rooms' states", s->pool);
+    err = read_list_rows(&st);
+    if (err) return err;
     see_moves(&st);
     err = read_summaries(&st);
     if (err) return err;
     rv = ask_all(&st);
-    if (rv == APR_SUCCESS) rv = read_entries(&st);
-    if (rv != APR_SUCCESS) return mx_server_store_error(rv, "read required state", s->pool);
-    for (i = 0; !err && i < s->full.nparts; i++) err = tell_part(&st, i);
-    find_heroes(&st);
+    if (rv != APR_SUCCESS) return mx_server_store_error(rv, "look up required state", s->pool);
+    err = read_entries(&st);
+    for (i = 0; !err && i < s->full.nparts; i++) tell_part(&st, i);
+    if (!err) find_heroes(&st);
     return err;
 }

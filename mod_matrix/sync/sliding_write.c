@@ -58,16 +58,8 @@ static void write_heroes(mx_json_writer_t *w, const mx_sliding_t *s, const mx_ro
 
 static void write_counts(mx_json_writer_t *w, const mx_sliding_wanted_t *wanted)
 {
-    const mx_sync_unread_room_t *unread = wanted->part->unread;
-    apr_int64_t notified = 0, highlighted = 0;
-    int i;
-
-    for (i = 0; unread && i < unread->n; i++) {
-        notified += unread->lines[i].notified;
-        highlighted += unread->lines[i].highlighted;
-    }
-    mx_jw_key_int(w, "notification_count", notified);
-    mx_jw_key_int(w, "highlight_count", highlighted);
+    mx_jw_key_int(w, "notification_count", wanted->entry->notified);
+    mx_jw_key_int(w, "highlight_count", wanted->entry->highlighted);
     if (!wanted->summary) return;
     mx_jw_key_int(w, "joined_count", wanted->summary->joined);
     mx_jw_key_int(w, "invited_count", wanted->summary->invited);
@@ -147,7 +139,7 @@ static const mx_error_t *write_room(mx_json_writer_t *w, mx_sliding_t *s, const 
     if (wanted->bump) mx_jw_key_int(w, "bump_stamp", wanted->bump);
     mx_jw_key_str(w, "membership", mx_membership_name((mx_membership_e)wanted->entry->member.membership));
     write_lists(w, s, wanted);
-    if (apr_hash_get(s->direct, room_id, APR_HASH_KEY_STRING)) mx_jw_key_bool(w, "is_dm", 1);
+    if (wanted->entry->direct) mx_jw_key_bool(w, "is_dm", 1);
     if (section == MX_SECTION_INVITE || section == MX_SECTION_KNOCK) err = write_stripped(w, s, wanted);
     else err = write_inside(w, s, wanted, at);
     mx_jw_end_object(w);

@@ -59,6 +59,8 @@ apr_status_t mx_sync_init(mx_server_t *server)
     state->push_settings = mx_sync_push_settings_cache_create(mx_settings_cache_bytes(settings, MX_CACHE_PUSH_SETTINGS), server->pool);
     state->tallies = mx_sync_tally_cache_create(mx_settings_cache_bytes(settings, MX_CACHE_UNREAD), server->pool);
     state->sliding_conns = mx_sliding_conn_cache_create(mx_settings_cache_bytes(settings, MX_CACHE_SLIDING_CONNS), server->pool);
+    state->sliding_events = mx_sliding_rows_cache_create(mx_settings_cache_bytes(settings, MX_CACHE_SLIDING_EVENTS), server->pool);
+    state->sliding_summaries = mx_sliding_summary_cache_create(mx_settings_cache_bytes(settings, MX_CACHE_SLIDING_SUMMARIES), server->pool);
     state->sliding_rooms = mx_sliding_list_cache_create(mx_settings_cache_bytes(settings, MX_CACHE_SLIDING_ROOMS), server->pool);
     state->predefined_rules = mx_user_push_settings_predefined(server->pool);
     server->sync = state;

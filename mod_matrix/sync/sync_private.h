@@ -47,6 +47,8 @@ typedef struct mx_sync_state_t {
     mx_cache_t *tallies;             /* user and room nid -> unread counts (sync/tally.h) */
     const struct mx_push_set_t *predefined_rules;
     mx_cache_t *sliding_conns;       /* device, version and connection -> what it was told (sync/sliding_conn.c) */
+    mx_cache_t *sliding_events;      /* nid -> state event (sync/sliding_rows.c) */
+    mx_cache_t *sliding_summaries;   /* reader, room and its last event -> counts, heroes (sync/sliding_summary.c) */
     mx_cache_t *sliding_rooms;       /* user nid -> rooms (sync/sliding_list.c) */
 
     int wake_fd;                     /* eventfd: pokes the notifier */

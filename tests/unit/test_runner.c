@@ -284,7 +284,7 @@ END_TEST
 
 START_TEST(a_task_that_waits_for_other_servers_holds_up_no_other)
 {
-    static const mx_runner_task_t waits = { "out", 3600000, 60000, work, .outgoing = 1 }, other = { "t", 3600000, 60000, cannot };
+    static const mx_runner_task_t waits = { "out", 3600000, 60000, work, .outgoing = 1 }, other = { "t", 3600000, 60000, cannot, 0, 0 };
     mx_server_t *a;
     begin();
     a = child(&waits);
@@ -318,12 +318,12 @@ END_TEST
 
 START_TEST(a_thread_with_something_left_to_wait_for_stays)
 {
-    static const mx_runner_task_t keeps = { "k", 200, 60000, keep };
+    static const mx_runner_task_t keeps = { "k", 1000, 60000, keep, 0, 0 };
     mx_server_t *a;
     begin();
     a = child(&keeps);
     mx_runner_start(a);
-    apr_sleep(2000000);                  /* many times what an idle thread lives */
+    apr_sleep(5000000);                  /* longer by far than an idle thread lives */
     add(&runs, -load(&runs));
     wait_for(&runs, 2);
     mx_runner_wake_name(a, "no such task");

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # CS-API: push notifications: GET /pushers, POST /pushers/set. Push Gateway API: POST /_matrix/push/v1/notify
+import contextlib
 import os
 import signal
 import threading
@@ -396,7 +397,8 @@ def test_pusher_037_kill_9_loses_nothing_and_nothing_is_out_of_order(strict, gat
     def kill():
         while not stop.wait(0.7):
             for pid in strict.children():
-                os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
     strict.log.expect("exit signal Killed", "MX0520", "AH00052", "child pid")
     killer = threading.Thread(target=kill)
     killer.start()

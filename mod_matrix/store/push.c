@@ -8,8 +8,8 @@
 #define CALL "m.call.invite"
 
 /*
- * Cursors, counts and marks need not be on the disk before we go on: what a crash of the database takes of them comes back as a push that is
- * repeated, for they go in the order in which they were written.
+ * Cursors, counts and marks need not be on the disk before we go on: what a crash of the database takes of them comes back as a push that
+ * is repeated, for they go in the order in which they were written.
  */
 #define LAZILY " cross join (select set_config('synchronous_commit', 'off', true) as c) lazily where lazily.c is not null"
 

@@ -230,7 +230,8 @@ apr_status_t mx_store_push_done(mx_store_t *store, const mx_store_push_t *push, 
                                 apr_pool_t *pool)
 {
     return mx_store_run(NULL, store, pool, &push_done, push->nid, upto, push->told_unread, push->told_calls,
-                        count ? &count->room_nid : NULL, count ? &count->unread : NULL, count ? &count->calls : NULL, count ? &count->upto : NULL, push->changed_ts);
+                        count ? &count->room_nid : NULL, count ? &count->unread : NULL, count ? &count->calls : NULL,
+                        count ? &count->upto : NULL, push->changed_ts);
 }
 
 apr_status_t mx_store_push_failed(mx_store_t *store, const mx_store_push_t *push, apr_int64_t now_ms, apr_int64_t due_ms, apr_pool_t *pool)

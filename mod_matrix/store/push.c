@@ -8,8 +8,8 @@
 #define CALL "m.call.invite"
 
 /*
- * Cursors, counts and marks need not be on the disk before we go on: what a crash of the database takes of them comes back as a push that is
- * repeated, for they go in the order in which they were written.
+ * Cursors, counts and marks need not be on the disk before we go on: what a crash of the database takes of them comes back as a push that
+ * is repeated, for they go in the order in which they were written.
  */
 #define LAZILY " cross join (select set_config('synchronous_commit', 'off', true) as c) lazily where lazily.c is not null"
 
@@ -229,8 +229,9 @@ apr_status_t mx_store_push_sent(mx_store_t *store, const mx_store_push_t *push, 
 apr_status_t mx_store_push_done(mx_store_t *store, const mx_store_push_t *push, apr_int64_t upto, const mx_store_push_count_t *count,
                                 apr_pool_t *pool)
 {
-    return mx_store_run(NULL, store, pool, &push_done, push->nid, upto, push->told_unread, push->told_calls, count ? &count->room_nid : NULL,
-                        count ? &count->unread : NULL, count ? &count->calls : NULL, count ? &count->upto : NULL, push->changed_ts);
+    return mx_store_run(NULL, store, pool, &push_done, push->nid, upto, push->told_unread, push->told_calls,
+                        count ? &count->room_nid : NULL, count ? &count->unread : NULL, count ? &count->calls : NULL,
+                        count ? &count->upto : NULL, push->changed_ts);
 }
 
 apr_status_t mx_store_push_failed(mx_store_t *store, const mx_store_push_t *push, apr_int64_t now_ms, apr_int64_t due_ms, apr_pool_t *pool)

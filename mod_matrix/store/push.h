@@ -25,8 +25,8 @@ typedef struct mx_store_push_t {
     apr_int64_t invites;             /* of its user, now */
 } mx_store_push_t;
 /**
- * At most `limit` of those that are due, the longest first, without those in `busy` and those with a URL in `full`. Without any *pnext_ms says
- * when the next one is due that is not busy; -1: none.
+ * At most `limit` of those that are due, the longest first, without those in `busy` and those with a URL in `full`. Without any *pnext_ms
+ * says when the next one is due that is not busy; -1: none.
  */
 apr_status_t mx_store_push_due(mx_store_push_t **pout, int *pn, apr_int64_t *pnext_ms, mx_store_t *store, const apr_int64_t *busy,
                                int nbusy, const char *const *full, int nfull, int limit, apr_pool_t *pool);

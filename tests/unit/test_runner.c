@@ -377,7 +377,7 @@ END_TEST
 
 START_TEST(a_task_that_waits_for_other_servers_holds_up_no_other)
 {
-    static const mx_runner_task_t waits = { "out", 3600000, 60000, work, .outgoing = 1 }, other = { "t", 3600000, 60000, cannot };
+    static const mx_runner_task_t waits = { "out", 3600000, 60000, work, .outgoing = 1 }, other = { "t", 3600000, 60000, cannot, 0, 0 };
     mx_server_t *a;
     begin();
     a = child(&waits);
@@ -454,7 +454,7 @@ START_TEST(what_has_served_its_time_goes_and_the_rest_stays)
     ck_assert_int_eq(database_number("select count(*) from refresh_token"), 2);
     ck_assert_int_eq(database_number("select count(*) from snapshot"), 0);
     ck_assert_int_eq(database_number("select (select count(*) from snapshot_waste) + (select count(*) from snapshot_sweep)"), 0);
-    ck_assert_int_eq(database_number("select count(*) from lease where holder is null and fails = 0"), 7);
+    ck_assert_int_eq(database_number("select count(*) from lease where holder is null and fails = 0"), 8);
     ck_assert_int_eq(database_number("select sum(nid) from sticky"), 2);
     ck_assert_int_eq(database_number("select count(*) from delayed_event where delay_id in ('d6', 'waits')"), 2);
     ck_assert_int_eq(database_number("select count(*) from delayed_event"), 2);
@@ -470,6 +470,5 @@ DATABASE_MAIN("runner", no_thread_and_no_connection_before_the_first_write, the_
               what_waits_for_its_time_begins_with_the_child_and_comes_then,
               what_waits_for_its_time_does_not_wait_for_the_slice_of_another_task, a_child_where_nothing_waits_has_no_thread_after_a_look,
               a_due_time_that_was_moved_is_seen_at_once,
-
               a_task_that_waits_for_other_servers_holds_up_no_other, writes_wake_a_task_that_follows_once_in_a_while,
               what_has_served_its_time_goes_and_the_rest_stays)

@@ -6,7 +6,6 @@
  * most that long after the answer to the logout, and in the child that took it back at once. Reading the epochs is one
  * small query, a few times a second while there is traffic, done ahead of time by one thread while the others go on.
  */
-#include "server/runner.h"
 #include "store/device.h"
 #include "user/user_private.h"
 
@@ -194,7 +193,6 @@ static const mx_error_t *token_load(cached_token_t **ptoken, mx_cache_ref_t **pr
     if (row->expires_ts && apr_time_from_msec(row->expires_ts) < until) until = apr_time_from_msec(row->expires_ts);
     *ptoken = cached_create(&bytes, row);
     mx_cache_set(pref, server->user->tokens, hash, MX_SHA256_BYTES, *ptoken, ENTRY_BYTES + bytes, until);
-    mx_runner_start(server);         /* the server is in use: what a restart left undone goes on */
     return NULL;
 }
 

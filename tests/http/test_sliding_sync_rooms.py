@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """MSC4186: RoomResult: timelines and their growth, required_state, lazily loaded members, what names a room, invitations, counts."""
+import threading
+import time
+
 import pytest
 
 from harness import V3, quote
@@ -253,6 +256,79 @@ def test_sliding_sync_rooms_033_unread_counts(user, user2):
     user2.send(room, "again")
     part = told(client, room)
     assert (part["notification_count"], part["highlight_count"]) == (1, 0)
+
+
+def counts(part):
+    return part["notification_count"], part["highlight_count"]
+
+
+@pytest.mark.parametrize("type", ["m.read", "m.read.private"])
+@pytest.mark.parametrize("waits", [False, True])
+def test_sliding_sync_rooms_034_what_was_read_is_told_with_the_new_counts(server, user, user2, type, waits):
+    """MSC4186: RoomResult: notification_count; a badge falls on all devices, whether or not they ask for receipts."""
+    room, other = user.create_room(preset="public_chat"), user.create_room()
+    user2.join(room)
+    client = Connection(user, a=a_list())
+    client.next()
+    events = [user2.send(room, content={"msgtype": "m.text", "body": "hi", "m.mentions": {"user_ids": [user.user_id]}}), user2.send(room)]
+    assert counts(told(client, room)) == (2, 1)
+    path, since = f"{V3}/rooms/{quote(room)}/receipt/{type}/", client.pos
+
+    def read(event):
+        time.sleep(0.5 * waits)
+        user.call("POST", path + quote(event), {})
+    for event, left in zip(events, [(1, 0), (0, 0)]):
+        client.next()
+        thread = threading.Thread(target=read, args=[event])
+        thread.start()
+        waits or thread.join()
+        answer = client.ask(timeout=20000)
+        thread.join()
+        assert set(answer["rooms"]) == {room} and counts(answer["rooms"][room]) == left, "also of a lost answer"
+        assert not answer["rooms"][room]["timeline"] and answer["rooms"][room]["limited"] is False
+        assert counts(told(client, room)) == left and not client.next()["rooms"]
+    assert client.pos != since and other not in client.next()["rooms"]
+    user2.call("POST", f"{V3}/rooms/{quote(room)}/receipt/m.read/{quote(events[0])}", {})
+    assert not client.next()["rooms"], "what others read moves no badge of mine"
+
+
+def test_sliding_sync_rooms_035_threads_that_were_read_are_told(user, user2):
+    room = user.create_room(preset="public_chat")
+    user2.join(room)
+    root = user.send(room, "root")
+    client = Connection(user, a=a_list())
+    client.next()
+    reply = user2.send(room, content={"msgtype": "m.text", "body": "r", "m.relates_to": {"rel_type": "m.thread", "event_id": root}})
+    plain = user2.send(room)
+    assert counts(told(client, room)) == (2, 0)
+    for event, thread, left in [(reply, root, 1), (plain, "main", 0)]:
+        user.call("POST", f"{V3}/rooms/{quote(room)}/receipt/m.read/{quote(event)}", {"thread_id": thread})
+        assert counts(told(client, room)) == (left, 0)
+
+
+def test_sliding_sync_rooms_036_markers_move_no_counts(user, user2):
+    room = user.create_room(preset="public_chat")
+    user2.join(room)
+    event = user2.send(room)
+    client = Connection(user, a=a_list())
+    assert counts(told(client, room)) == (1, 0)
+    user.call("POST", f"{V3}/rooms/{quote(room)}/receipt/m.fully_read/{quote(event)}", {})
+    user.call("PUT", f"{V3}/user/{quote(user.user_id)}/rooms/{quote(room)}/account_data/m.marked_unread", {"unread": True})
+    assert not client.next()["rooms"]
+
+
+def test_sliding_sync_rooms_037_what_was_read_outside_of_the_window_is_told_when_it_is_back(user, user2):
+    room = user.create_room(preset="public_chat")
+    user2.join(room)
+    event = user2.send(room)
+    client = Connection(user, a=a_list())
+    client.next()
+    client.lists = {"a": a_list(is_encrypted=True)}
+    client.next()
+    user.call("POST", f"{V3}/rooms/{quote(room)}/receipt/m.read/{quote(event)}", {})
+    assert not client.next()["rooms"]
+    client.lists = {"a": a_list()}
+    assert counts(told(client, room)) == (0, 0) and not client.next()["rooms"]
 
 
 # ---------------------------------------------------------------------- invitations and knocks

@@ -45,6 +45,7 @@ static void classify(mx_sliding_t *s, mx_sliding_wanted_t *wanted)
     wanted->expanded = wanted->config.timeline_limit > before->timeline_limit;
     wanted->state_grew = state_grew(&APR_ARRAY_IDX(s->conn.configs, before->config, mx_sliding_config_t), &wanted->config);
     wanted->read = member->membership == MX_MEMBERSHIP_JOIN && wanted->entry->read_at > wanted->since;
+    wanted->skips = !wanted->config.timeline_limit && member->membership == MX_MEMBERSHIP_JOIN && member->last_stream > wanted->since;
     wanted->tell = wanted->expanded || wanted->read || wanted->state_grew || before->membership != member->membership
                    || (member->membership == MX_MEMBERSHIP_JOIN ? member->last_stream : member->stream) > wanted->since;
 }
@@ -59,7 +60,7 @@ static void note_told(mx_sliding_t *s, mx_sliding_conn_t *next, mx_sliding_told_
 
     told->membership = wanted->entry->member.membership;
     /* a timeline that went on where the last one ended leaves the client with all that it had */
-    if (before && !wanted->expanded && !part->limited && before->timeline_limit > limit) limit = before->timeline_limit;
+    if (before && !wanted->expanded && !part->limited && before->timeline_limit > limit && !wanted->skips) limit = before->timeline_limit;
     if ((wanted->initial || wanted->expanded) && !part->limited && limit) limit = MX_SLIDING_TIMELINE_LIMIT_MAX;
     told->timeline_limit = limit;
     told->config = mx_sliding_conn_config(next, &wanted->config);

@@ -127,6 +127,7 @@ typedef struct mx_sliding_wanted_t {
     unsigned initial : 1, expanded : 1;
     unsigned state_grew : 1;         /* required_state means more than what was told */
     unsigned read : 1;               /* the user has read something: the counts may be others */
+    unsigned skips : 1;              /* events happened that are not told, as no timeline is asked for */
     unsigned tell : 1;               /* there is, or may be, something to tell */
     unsigned told : 1;               /* it is in the answer */
     mx_sync_part_t *part;            /* of those to tell */

@@ -58,8 +58,10 @@ def test_sliding_sync_rooms_002_a_larger_limit_tells_what_is_before(user):
     assert room not in client.next()["rooms"], "these four were told"
     client.lists["a"]["timeline_limit"] = 0
     user.send(room, "unshown")
-    part = told(client, room) if room in client.ask()["rooms"] else {}
-    assert "timeline" not in part
+    assert not {"timeline", "limited", "prev_batch"} & set(told(client, room)), "that something happened is told"
+    client.lists["a"]["timeline_limit"] = 4
+    part = told(client, room)
+    assert part["limited"] is True and [e["content"]["body"] for e in part["timeline"]] == ["3", "4", "5", "unshown"]
 
 
 def test_sliding_sync_rooms_003_whoever_has_the_whole_room_is_not_told_it_again(user):
@@ -69,6 +71,50 @@ def test_sliding_sync_rooms_003_whoever_has_the_whole_room_is_not_told_it_again(
     assert part["limited"] is False and part["timeline"][0]["type"] == "m.room.create"
     client.lists["a"]["timeline_limit"] = 100
     assert room not in client.next()["rooms"]
+
+
+def bodies(user, room, part):
+    """What a client has that drops its timeline where one is limited and pages back from there: texts, the oldest first."""
+    events, start = part["timeline"], part["prev_batch"]
+    while start and len(events) < 200:
+        page = user.call("GET", f"{V3}/rooms/{quote(room)}/messages?dir=b&limit=30&from={start}").json()
+        events, start = page["chunk"][::-1] + events, page.get("end")
+    return [e["content"]["body"] for e in events if e["type"] == "m.room.message"]
+
+
+@pytest.mark.parametrize("missed, limit, limited", [(40, 20, True), (21, 20, True), (20, 20, False), (40, 1, True), (1, 1, False), (40, 0, None)])
+@pytest.mark.parametrize("how", ["pos", "lost answer", "anew"])
+def test_sliding_sync_rooms_007_after_an_absence_nothing_is_missing(user, user2, missed, limit, limited, how):
+    """The client comes back with its last position, or without one; first the list tells, then the subscription of the room that it opens."""
+    room = user.create_room(preset="public_chat")
+    user2.join(room)
+    said = [f"before {i}" for i in range(25)]
+    client = Connection(user, "room-list", a=a_list(limit=1))
+    client.subscriptions = {room: config(20)}
+    for text in said:
+        user2.send(room, text)
+    client.next()
+    client.next()
+    for i in range(missed):
+        said.append(f"away {i}")
+        user2.send(room, said[-1])
+    client.lists, client.subscriptions = {"a": a_list(limit=limit)}, {}
+    client.pos = None if how == "anew" else client.pos
+    lost = client.ask()["rooms"][room] if how == "lost answer" else None
+    part = told(client, room)
+    if lost:
+        assert (lost.get("limited"), lost.get("prev_batch")) == (part.get("limited"), part.get("prev_batch"))
+    if limit:
+        assert part["limited"] is (limited or how == "anew") and len(part["timeline"]) == min(limit, missed)
+        assert part["limited"] is False or bodies(user, room, part) == said
+    client.subscriptions = {room: config(20)}
+    answer = client.next()
+    if limit == 20 or part.get("limited") is False:
+        assert room not in answer["rooms"], "all of that was told"
+        return
+    part = answer["rooms"][room]
+    assert part["limited"] is True and part["unstable_expanded_timeline"] is True and part["num_live"] == 0
+    assert len(part["timeline"]) == 20 and bodies(user, room, part) == said
 
 
 def test_sliding_sync_rooms_004_history_that_is_hidden_stays_hidden(user, user2):

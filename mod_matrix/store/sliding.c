@@ -18,6 +18,9 @@ MX_STMT(sliding_bumps, "LlIi",
         "  (select min(x.ord) from (select e.ord from event e where e.room_nid = q.room_nid and e.ord > 0 and e.ord <= $2::int8"
         "     order by e.ord desc limit $4::int4) x), 0)"
         " from unnest($1::int8[]) with ordinality as q(room_nid, i) order by q.i");
+MX_STMT(sliding_reads, "Ll",
+        "select coalesce((select max(c.stream) from receipt c where c.room_nid = q.room_nid and c.user_nid = $2::int8), 0)"
+        " from unnest($1::int8[]) with ordinality as q(room_nid, i) order by q.i");
 
 apr_status_t mx_store_sliding_put(mx_store_t *store, const mx_sliding_row_t *row, int max, apr_int64_t now_ms, apr_pool_t *pool)
 {
@@ -93,6 +96,17 @@ apr_status_t mx_store_sliding_bumps(apr_int64_t *out, mx_store_t *store, const a
 {
     mx_rows_t *rows = NULL;
     apr_status_t rv = mx_store_run(&rows, store, pool, &sliding_bumps, rooms, n, upto, types, ntypes, scan);
+    int i;
+
+    for (i = 0; rv == APR_SUCCESS && i < n; i++) out[i] = mx_row_int(rows, i, 0);
+    return rv;
+}
+
+apr_status_t mx_store_sliding_reads(apr_int64_t *out, mx_store_t *store, const apr_int64_t *rooms, int n, apr_int64_t user_nid,
+                                    apr_pool_t *pool)
+{
+    mx_rows_t *rows = NULL;
+    apr_status_t rv = mx_store_run(&rows, store, pool, &sliding_reads, rooms, n, user_nid);
     int i;
 
     for (i = 0; rv == APR_SUCCESS && i < n; i++) out[i] = mx_row_int(rows, i, 0);

@@ -45,5 +45,8 @@ apr_status_t mx_store_sliding_data(mx_sliding_data_row_t **pout, int *pn, mx_sto
     of the oldest of these. */
 apr_status_t mx_store_sliding_bumps(apr_int64_t *out, mx_store_t *store, const apr_int64_t *rooms, int n, apr_int64_t upto,
                                     const int *types, int ntypes, int scan, apr_pool_t *pool);
+/** Position of the user's newest receipt, of whichever type and thread, out[i] for rooms[i]; 0: none. */
+apr_status_t mx_store_sliding_reads(apr_int64_t *out, mx_store_t *store, const apr_int64_t *rooms, int n, apr_int64_t user_nid,
+                                    apr_pool_t *pool);
 
 #endif

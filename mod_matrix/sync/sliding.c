@@ -44,7 +44,9 @@ static void classify(mx_sliding_t *s, mx_sliding_wanted_t *wanted)
     }
     wanted->expanded = wanted->config.timeline_limit > before->timeline_limit;
     wanted->state_grew = state_grew(&APR_ARRAY_IDX(s->conn.configs, before->config, mx_sliding_config_t), &wanted->config);
-    wanted->tell = wanted->expanded || wanted->state_grew || before->membership != member->membership
+    wanted->read = member->membership == MX_MEMBERSHIP_JOIN && wanted->entry->read_at > wanted->since;
+    wanted->skips = !wanted->config.timeline_limit && member->membership == MX_MEMBERSHIP_JOIN && member->last_stream > wanted->since;
+    wanted->tell = wanted->expanded || wanted->read || wanted->state_grew || before->membership != member->membership
                    || (member->membership == MX_MEMBERSHIP_JOIN ? member->last_stream : member->stream) > wanted->since;
 }
 
@@ -58,7 +60,7 @@ static void note_told(mx_sliding_t *s, mx_sliding_conn_t *next, mx_sliding_told_
 
     told->membership = wanted->entry->member.membership;
     /* a timeline that went on where the last one ended leaves the client with all that it had */
-    if (before && !wanted->expanded && !part->limited && before->timeline_limit > limit) limit = before->timeline_limit;
+    if (before && !wanted->expanded && !part->limited && before->timeline_limit > limit && !wanted->skips) limit = before->timeline_limit;
     if ((wanted->initial || wanted->expanded) && !part->limited && limit) limit = MX_SLIDING_TIMELINE_LIMIT_MAX;
     told->timeline_limit = limit;
     told->config = mx_sliding_conn_config(next, &wanted->config);
@@ -88,7 +90,8 @@ static int has_moved(const mx_sliding_t *s, apr_hash_t *entries, const mx_slidin
 {
     const mx_sliding_entry_t *entry = apr_hash_get(entries, &told->room_nid, sizeof(told->room_nid));
 
-    return entry && (entry->member.stream > s->ask->since || entry->member.last_stream > s->ask->since);
+    if (!entry) return 0;
+    return entry->member.stream > s->ask->since || entry->member.last_stream > s->ask->since || entry->read_at > s->ask->since;
 }
 
 /* One room; 0: the client has no use for what it was told any more. */
@@ -196,6 +199,7 @@ const mx_error_t *mx_sync_sliding_answer(mx_sync_answer_t *out, mx_server_t *ser
     s.full = (mx_sync_full_t){ .server = server, .ask = &plain, .filter = plain.filter, .now = s.now, .pool = pool };
     if (!err) err = mx_sliding_list_read(&s);
     if (!err) err = mx_sliding_list_choose(&s);
+    if (!err) err = mx_sliding_list_reads(&s);
     if (err) return err;
     s.full.upto = s.upto;
     for (i = 0; i < s.nwanted; i++) classify(&s, &s.wanted[i]);

@@ -108,6 +108,7 @@ static int take(mx_sliding_rooms_t *rooms, const mx_sync_entry_t *entry, apr_int
 
         if (room->member.room_nid != entry->room_nid) continue;
         room->counted = 0;
+        if (entry->kind == MX_ENTRY_RECEIPT) room->read_at = entry->position;
         if (entry->kind != MX_ENTRY_EVENT) break;
         if (room->member.last_stream < entry->position) room->member.last_stream = entry->position;
         if (room->member.membership == MX_MEMBERSHIP_JOIN) room->activity = room->member.last_stream;
@@ -264,4 +265,32 @@ const mx_error_t *mx_sliding_list_read(mx_sliding_t *s)
     if (rv == APR_SUCCESS && !quiet) rv = read_rooms(s);
     else if (rv == APR_SUCCESS && s->rooms.upto < s->upto) s->rooms.upto = s->upto;
     return rv == APR_SUCCESS ? NULL : mx_server_store_error(rv, "read a user's rooms", s->pool);
+}
+
+/* ---- what the user has read ---- */
+
+const mx_error_t *mx_sliding_list_reads(mx_sliding_t *s)
+{
+    apr_size_t max = (apr_size_t)s->rooms.n + 1;
+    apr_int64_t *nids = apr_palloc(s->pool, sizeof(*nids) * max), *reads = apr_palloc(s->pool, sizeof(*reads) * max);
+    mx_sliding_entry_t **asked = apr_palloc(s->pool, sizeof(*asked) * max);
+    apr_status_t rv;
+    int i, n = 0;
+
+    for (i = 0; s->conn.nrooms && i < s->rooms.n; i++) {
+        mx_sliding_entry_t *entry = &s->rooms.entries[i];
+
+        if (entry->read_known || entry->member.membership != MX_MEMBERSHIP_JOIN || !mx_sliding_conn_find(&s->conn, entry->member.room_nid)) continue;
+        asked[n] = entry;
+        nids[n++] = entry->member.room_nid;
+    }
+    if (!n) return NULL;
+    rv = mx_store_sliding_reads(reads, s->server->store, nids, n, s->ask->who->user_nid, s->pool);
+    if (rv != APR_SUCCESS) return mx_server_store_error(rv, "read when rooms were read", s->pool);
+    for (i = 0; i < n; i++) {
+        asked[i]->read_known = 1;
+        asked[i]->read_at = reads[i];
+    }
+    mx_sliding_list_keep(s);
+    return NULL;
 }

@@ -70,6 +70,8 @@ typedef struct mx_sliding_entry_t {
     unsigned encrypted : 1;
     unsigned counted : 1;            /* the last two are, by the settings that `rooms` names */
     unsigned direct : 1;             /* in m.direct, where `rooms` knows it */
+    unsigned read_known : 1;         /* the next one is */
+    apr_int64_t read_at;             /* position of the user's newest receipt there; 0: none */
     const char *room_type;           /* NULL: none */
     apr_int64_t notified, highlighted;
 } mx_sliding_entry_t;
@@ -89,6 +91,8 @@ struct mx_sliding_t;
 void mx_sliding_list_keep(const struct mx_sliding_t *s);
 /** Fills `rooms` and `upto`. */
 const mx_error_t *mx_sliding_list_read(struct mx_sliding_t *s);
+/** Afterwards it is known of rooms that were told before when the user has read in them last. */
+const mx_error_t *mx_sliding_list_reads(struct mx_sliding_t *s);
 /** Fills `wanted` and the lists' counts. */
 const mx_error_t *mx_sliding_list_choose(struct mx_sliding_t *s);
 
@@ -122,6 +126,8 @@ typedef struct mx_sliding_wanted_t {
     apr_int64_t since;               /* told up to there; MX_SYNC_INITIAL */
     unsigned initial : 1, expanded : 1;
     unsigned state_grew : 1;         /* required_state means more than what was told */
+    unsigned read : 1;               /* the user has read something: the counts may be others */
+    unsigned skips : 1;              /* events happened that are not told, as no timeline is asked for */
     unsigned tell : 1;               /* there is, or may be, something to tell */
     unsigned told : 1;               /* it is in the answer */
     mx_sync_part_t *part;            /* of those to tell */

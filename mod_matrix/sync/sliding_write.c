@@ -153,7 +153,7 @@ static int is_told(const mx_sliding_wanted_t *wanted)
 {
     const mx_sync_part_t *part = wanted->part;
 
-    if (wanted->initial || wanted->expanded || part->section != MX_SECTION_JOIN) return 1;
+    if (wanted->initial || wanted->expanded || wanted->read || wanted->skips || part->section != MX_SECTION_JOIN) return 1;
     return part->n || part->limited || wanted->state->nelts || wanted->name_moved || wanted->avatar_moved || wanted->members_moved;
 }
 

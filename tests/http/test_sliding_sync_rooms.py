@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """MSC4186: RoomResult: timelines and their growth, required_state, lazily loaded members, what names a room, invitations, counts."""
+import threading
+import time
+
 import pytest
 
 from harness import V3, quote
@@ -55,8 +58,10 @@ def test_sliding_sync_rooms_002_a_larger_limit_tells_what_is_before(user):
     assert room not in client.next()["rooms"], "these four were told"
     client.lists["a"]["timeline_limit"] = 0
     user.send(room, "unshown")
-    part = told(client, room) if room in client.ask()["rooms"] else {}
-    assert "timeline" not in part
+    assert not {"timeline", "limited", "prev_batch"} & set(told(client, room)), "that something happened is told"
+    client.lists["a"]["timeline_limit"] = 4
+    part = told(client, room)
+    assert part["limited"] is True and [e["content"]["body"] for e in part["timeline"]] == ["3", "4", "5", "unshown"]
 
 
 def test_sliding_sync_rooms_003_whoever_has_the_whole_room_is_not_told_it_again(user):
@@ -66,6 +71,50 @@ def test_sliding_sync_rooms_003_whoever_has_the_whole_room_is_not_told_it_again(
     assert part["limited"] is False and part["timeline"][0]["type"] == "m.room.create"
     client.lists["a"]["timeline_limit"] = 100
     assert room not in client.next()["rooms"]
+
+
+def bodies(user, room, part):
+    """What a client has that drops its timeline where one is limited and pages back from there: texts, the oldest first."""
+    events, start = part["timeline"], part["prev_batch"]
+    while start and len(events) < 200:
+        page = user.call("GET", f"{V3}/rooms/{quote(room)}/messages?dir=b&limit=30&from={start}").json()
+        events, start = page["chunk"][::-1] + events, page.get("end")
+    return [e["content"]["body"] for e in events if e["type"] == "m.room.message"]
+
+
+@pytest.mark.parametrize("missed, limit, limited", [(40, 20, True), (21, 20, True), (20, 20, False), (40, 1, True), (1, 1, False), (40, 0, None)])
+@pytest.mark.parametrize("how", ["pos", "lost answer", "anew"])
+def test_sliding_sync_rooms_007_after_an_absence_nothing_is_missing(user, user2, missed, limit, limited, how):
+    """The client comes back with its last position, or without one; first the list tells, then the subscription of the room that it opens."""
+    room = user.create_room(preset="public_chat")
+    user2.join(room)
+    said = [f"before {i}" for i in range(25)]
+    client = Connection(user, "room-list", a=a_list(limit=1))
+    client.subscriptions = {room: config(20)}
+    for text in said:
+        user2.send(room, text)
+    client.next()
+    client.next()
+    for i in range(missed):
+        said.append(f"away {i}")
+        user2.send(room, said[-1])
+    client.lists, client.subscriptions = {"a": a_list(limit=limit)}, {}
+    client.pos = None if how == "anew" else client.pos
+    lost = client.ask()["rooms"][room] if how == "lost answer" else None
+    part = told(client, room)
+    if lost:
+        assert (lost.get("limited"), lost.get("prev_batch")) == (part.get("limited"), part.get("prev_batch"))
+    if limit:
+        assert part["limited"] is (limited or how == "anew") and len(part["timeline"]) == min(limit, missed)
+        assert part["limited"] is False or bodies(user, room, part) == said
+    client.subscriptions = {room: config(20)}
+    answer = client.next()
+    if limit == 20 or part.get("limited") is False:
+        assert room not in answer["rooms"], "all of that was told"
+        return
+    part = answer["rooms"][room]
+    assert part["limited"] is True and part["unstable_expanded_timeline"] is True and part["num_live"] == 0
+    assert len(part["timeline"]) == 20 and bodies(user, room, part) == said
 
 
 def test_sliding_sync_rooms_004_history_that_is_hidden_stays_hidden(user, user2):
@@ -253,6 +302,79 @@ def test_sliding_sync_rooms_033_unread_counts(user, user2):
     user2.send(room, "again")
     part = told(client, room)
     assert (part["notification_count"], part["highlight_count"]) == (1, 0)
+
+
+def counts(part):
+    return part["notification_count"], part["highlight_count"]
+
+
+@pytest.mark.parametrize("type", ["m.read", "m.read.private"])
+@pytest.mark.parametrize("waits", [False, True])
+def test_sliding_sync_rooms_034_what_was_read_is_told_with_the_new_counts(server, user, user2, type, waits):
+    """MSC4186: RoomResult: notification_count; a badge falls on all devices, whether or not they ask for receipts."""
+    room, other = user.create_room(preset="public_chat"), user.create_room()
+    user2.join(room)
+    client = Connection(user, a=a_list())
+    client.next()
+    events = [user2.send(room, content={"msgtype": "m.text", "body": "hi", "m.mentions": {"user_ids": [user.user_id]}}), user2.send(room)]
+    assert counts(told(client, room)) == (2, 1)
+    path, since = f"{V3}/rooms/{quote(room)}/receipt/{type}/", client.pos
+
+    def read(event):
+        time.sleep(0.5 * waits)
+        user.call("POST", path + quote(event), {})
+    for event, left in zip(events, [(1, 0), (0, 0)]):
+        client.next()
+        thread = threading.Thread(target=read, args=[event])
+        thread.start()
+        waits or thread.join()
+        answer = client.ask(timeout=20000)
+        thread.join()
+        assert set(answer["rooms"]) == {room} and counts(answer["rooms"][room]) == left, "also of a lost answer"
+        assert not answer["rooms"][room]["timeline"] and answer["rooms"][room]["limited"] is False
+        assert counts(told(client, room)) == left and not client.next()["rooms"]
+    assert client.pos != since and other not in client.next()["rooms"]
+    user2.call("POST", f"{V3}/rooms/{quote(room)}/receipt/m.read/{quote(events[0])}", {})
+    assert not client.next()["rooms"], "what others read moves no badge of mine"
+
+
+def test_sliding_sync_rooms_035_threads_that_were_read_are_told(user, user2):
+    room = user.create_room(preset="public_chat")
+    user2.join(room)
+    root = user.send(room, "root")
+    client = Connection(user, a=a_list())
+    client.next()
+    reply = user2.send(room, content={"msgtype": "m.text", "body": "r", "m.relates_to": {"rel_type": "m.thread", "event_id": root}})
+    plain = user2.send(room)
+    assert counts(told(client, room)) == (2, 0)
+    for event, thread, left in [(reply, root, 1), (plain, "main", 0)]:
+        user.call("POST", f"{V3}/rooms/{quote(room)}/receipt/m.read/{quote(event)}", {"thread_id": thread})
+        assert counts(told(client, room)) == (left, 0)
+
+
+def test_sliding_sync_rooms_036_markers_move_no_counts(user, user2):
+    room = user.create_room(preset="public_chat")
+    user2.join(room)
+    event = user2.send(room)
+    client = Connection(user, a=a_list())
+    assert counts(told(client, room)) == (1, 0)
+    user.call("POST", f"{V3}/rooms/{quote(room)}/receipt/m.fully_read/{quote(event)}", {})
+    user.call("PUT", f"{V3}/user/{quote(user.user_id)}/rooms/{quote(room)}/account_data/m.marked_unread", {"unread": True})
+    assert not client.next()["rooms"]
+
+
+def test_sliding_sync_rooms_037_what_was_read_outside_of_the_window_is_told_when_it_is_back(user, user2):
+    room = user.create_room(preset="public_chat")
+    user2.join(room)
+    event = user2.send(room)
+    client = Connection(user, a=a_list())
+    client.next()
+    client.lists = {"a": a_list(is_encrypted=True)}
+    client.next()
+    user.call("POST", f"{V3}/rooms/{quote(room)}/receipt/m.read/{quote(event)}", {})
+    assert not client.next()["rooms"]
+    client.lists = {"a": a_list()}
+    assert counts(told(client, room)) == (0, 0) and not client.next()["rooms"]
 
 
 # ---------------------------------------------------------------------- invitations and knocks

@@ -18,8 +18,8 @@ HOME = os.path.abspath(os.environ.get("MX_SPEC_DIR") or os.path.join(REPO, "../s
 # CS-API: standard error response: what any operation may answer, whatever it lists.
 COMMON = {400, 401, 403, 404, 405, 413, 429, 500, 503}
 
-# CS-API: filtering: events in a form that the client itself asked for, which no schema describes.
-OTHER_FORM = re.compile(r'"event_fields"|"event_format":\s*"federation"')
+# What the client itself asked for, and no schema describes. CS-API: filtering: events in another form; MSC4140: an event that is sent later.
+OTHER_FORM = re.compile(r'"event_fields"|"event_format":\s*"federation"|org\.matrix\.msc4140\.delay')
 
 # User-interactive authentication by the text of the operation, whose list of answers leaves its 401 out.
 UIA_UNLISTED = {"uploadCrossSigningKeys"}

@@ -125,17 +125,18 @@ static void write_head(mx_sync_chunks_t *chunks, const mx_sync_full_t *first)
 static const mx_error_t *write_device(mx_sync_chunks_t *chunks)
 {
     mx_sync_full_t *full = &chunks->full;
-    const mx_error_t *err = NULL;
+    const mx_error_t *err;
     int told = 0;
 
     mx_sync_write_to_device(chunks->w, full->messages, full->nmessages);
     if (!mx_sync_is_initial(full)) {
         mx_jw_key(chunks->w, "device_lists");
         err = mx_sync_device_lists_write(chunks->w, &told, full);
+        if (err) return err;
     }
     mx_sync_write_stock(chunks->w, full->stock);
     if (told || full->nmessages || full->stock_moved) chunks->told = 1;
-    return err;
+    return NULL;
 }
 
 static const mx_error_t *write_tail(mx_sync_chunks_t *chunks)
@@ -147,8 +148,9 @@ static const mx_error_t *write_tail(mx_sync_chunks_t *chunks)
     mx_jw_end_object(chunks->w);
     err = mx_sync_presence_write_full(chunks->w, &chunks->told, &chunks->full);
     if (!err) err = write_device(chunks);
+    if (err) return err;
     mx_jw_end_object(chunks->w);
-    return err;
+    return NULL;
 }
 
 /* ---- one after the other ---- */

@@ -182,9 +182,10 @@ static const mx_error_t *write_stripped(writing_t *wr, const mx_sync_part_t *par
     mx_jw_key_object(wr->w, part->section == MX_SECTION_INVITE ? "invite_state" : "knock_state");
     mx_jw_key(wr->w, "events");
     err = mx_room_stripped_state(wr->w, wr->full->server, part->member->room_nid, wr->full->ask->who->user_nid, wr->full->pool);
+    if (err) return err;             /* "events" stands there without its value */
     mx_jw_end_object(wr->w);
     mx_jw_end_object(wr->w);
-    return err;
+    return NULL;
 }
 
 static const char *const section_names[] = { NULL, "join", "invite", "knock", "leave" };

@@ -142,8 +142,9 @@ static const mx_error_t *write_room(mx_json_writer_t *w, mx_sliding_t *s, const 
     if (wanted->entry->direct) mx_jw_key_bool(w, "is_dm", 1);
     if (section == MX_SECTION_INVITE || section == MX_SECTION_KNOCK) err = write_stripped(w, s, wanted);
     else err = write_inside(w, s, wanted, at);
+    if (err) return err;             /* a key may stand there without its value */
     mx_jw_end_object(w);
-    return err;
+    return NULL;
 }
 
 /* ---- all of them ---- */
@@ -199,6 +200,7 @@ const mx_error_t *mx_sliding_write_rooms(mx_json_writer_t *w, mx_sliding_t *s)
         }
         at += s->full.parts[i].n;
     }
+    if (err) return err;
     mx_jw_end_object(w);
-    return err;
+    return NULL;
 }

@@ -280,7 +280,8 @@ const mx_error_t *mx_sliding_list_reads(mx_sliding_t *s)
     for (i = 0; s->conn.nrooms && i < s->rooms.n; i++) {
         mx_sliding_entry_t *entry = &s->rooms.entries[i];
 
-        if (entry->read_known || entry->member.membership != MX_MEMBERSHIP_JOIN || !mx_sliding_conn_find(&s->conn, entry->member.room_nid)) continue;
+        if (entry->read_known || entry->member.membership != MX_MEMBERSHIP_JOIN) continue;
+        if (!mx_sliding_conn_find(&s->conn, entry->member.room_nid)) continue;
         asked[n] = entry;
         nids[n++] = entry->member.room_nid;
     }

@@ -30,7 +30,7 @@ def call(method, path, body, token=None):
         return json.load(answer)
 
 
-async def until(what, check, seconds=40):
+async def until(what, check, seconds=40, told=lambda: ""):
     end = time.monotonic() + seconds
     while True:
         got = check()
@@ -38,7 +38,7 @@ async def until(what, check, seconds=40):
         if got:
             return got
         if time.monotonic() > end:
-            raise SystemExit(f"timed out waiting for {what}")
+            raise SystemExit(f"timed out waiting for {what} {told()}")
         await asyncio.sleep(0.05)
 
 
@@ -226,7 +226,7 @@ async def verify_by_emoji(asking, asked):
     await second.accept_verification_request()
     await until("the request to be accepted", lambda: "accepted" in mine.happened)
     await first.start_sas_verification()
-    await until("the emoji", lambda: mine.emoji and theirs.emoji)
+    await until("the emoji", lambda: mine.emoji and theirs.emoji, told=lambda: [mine.happened, mine.emoji, theirs.happened, theirs.emoji])
     if mine.emoji != theirs.emoji or len(mine.emoji) != 7:
         raise SystemExit(f"{mine.emoji} is not {theirs.emoji}")
     await asyncio.gather(first.approve_verification(), second.approve_verification())

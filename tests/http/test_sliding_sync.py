@@ -192,6 +192,18 @@ def test_sliding_sync_018_answers_to_one_position_are_bounded(server, user):
     client.ask(pos=answers[-2], status=400, errcode="M_UNKNOWN_POS")
 
 
+def test_sliding_sync_019_beginnings_that_overlap_stand_side_by_side(server, user):
+    """The rule of sliding_put(): a first request that takes long, and was given up, ends no connection that began meanwhile."""
+    user.create_room()
+    client = Connection(user, "c", all=a_list())
+    client.next()
+    began, mine = server.sql("select s.used_ts, s.device_nid from sliding_state s join device d using (device_nid) join mxid u using (user_nid)"
+                             f" where u.mxid = '{user.user_id}'")[0]
+    for since, left in [(int(began), 2), (int(began) + 1, 1)]:
+        server.sql(f"select sliding_put({mine}, 'c', 0, {since}, 'x', {since}, 20, {since}, 4)")
+        assert int(server.sql(f"select count(*) from sliding_state where device_nid = {mine}")[0][0]) == left
+
+
 # ---------------------------------------------------------------------- waiting
 def test_sliding_sync_020_waits_for_news_and_no_longer(user, user2):
     room = user.create_room(preset="public_chat")

@@ -212,8 +212,9 @@ class Device:
         return text in await self.messages(room_id)
 
 
-async def verify_by_emoji(asking, asked):
-    """Both see the same seven emoji and say so. CS-API: Short Authentication String verification."""
+async def verify_by_emoji(asking, asked, tries=4):
+    """Both see the same seven emoji and say so. CS-API: Short Authentication String verification.
+    The bindings listen for the emoji only after they have accepted: keys that come sooner they never tell of. Then it begins anew."""
     sides = []
     for device in (asking, asked):
         controller = await device.client.get_session_verification_controller()
@@ -226,7 +227,14 @@ async def verify_by_emoji(asking, asked):
     await second.accept_verification_request()
     await until("the request to be accepted", lambda: "accepted" in mine.happened)
     await first.start_sas_verification()
-    await until("the emoji", lambda: mine.emoji and theirs.emoji, told=lambda: [mine.happened, mine.emoji, theirs.happened, theirs.emoji])
+    try:
+        await until("the emoji", lambda: mine.emoji and theirs.emoji, 5 if tries > 1 else 40, lambda: [vars(mine), vars(theirs)])
+    except SystemExit:
+        if tries == 1 or "started" not in theirs.happened:
+            raise
+        await first.cancel_verification()
+        await until("the end of what was begun", lambda: "cancelled" in theirs.happened)
+        return await verify_by_emoji(asking, asked, tries - 1)
     if mine.emoji != theirs.emoji or len(mine.emoji) != 7:
         raise SystemExit(f"{mine.emoji} is not {theirs.emoji}")
     await asyncio.gather(first.approve_verification(), second.approve_verification())

@@ -2,7 +2,8 @@
 /* Connections of sliding sync, and what its room lists are filtered by: one query each for all rooms. */
 #include "store/sliding.h"
 
-MX_STMT(sliding_put, "lsllbli", "select sliding_put($1::int8, $2::text, $3::int8, $4::int8, $5::bytea, $6::int8, $7::int4)");
+MX_STMT(sliding_put, "lsllblili",
+        "select sliding_put($1::int8, $2::text, $3::int8, $4::int8, $5::bytea, $6::int8, $7::int4, $8::int8, $9::int4)");
 MX_STMT(sliding_get, "lsl", "select state from sliding_state where device_nid = $1::int8 and conn_id = $2::text and version = $3::int8");
 #define ENTRY_COLUMNS "select c.room_nid, c.skey_nid, k.state_key, e.pdu from cur_state c join skey k on k.skey_nid = c.skey_nid" \
                       " join event e on e.nid = c.nid where c.room_nid = any($1::int8[])"
@@ -26,7 +27,7 @@ apr_status_t mx_store_sliding_put(mx_store_t *store, const mx_sliding_row_t *row
 {
     mx_rows_t *rows = NULL;
     apr_status_t rv = mx_store_run(&rows, store, pool, &sliding_put, row->device_nid, row->conn_id, row->base, row->version, row->state,
-                                   now_ms, max);
+                                   now_ms, max, row->began_ms, MX_SLIDING_ANSWERS_MAX);
 
     return rv == APR_SUCCESS && !mx_row_bool(rows, 0, 0) ? MX_STORE_NONE : rv;
 }

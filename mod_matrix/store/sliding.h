@@ -5,15 +5,19 @@
 
 #include "store/event.h"
 
+#define MX_SLIDING_ANSWERS_MAX 4     /* to one position: so many of the last are remembered until the client comes back with one */
+
 /** A version of a connection's state. */
 typedef struct mx_sliding_row_t {
     apr_int64_t device_nid;
     const char *conn_id;
     apr_int64_t base, version;       /* base 0: the connection begins */
+    apr_int64_t began_ms;            /* when its making began */
     mx_slice_t state;
 } mx_sliding_row_t;
 
-/** Stores `version` and drops all others of the connection but `base`; of the device's connections `max` stay. One statement,
+/** Stores `version` and drops all others of the connection but `base` and other answers to it (to base 0: that were stored since this one
+    began, for the client may have got either); of the device's connections `max` stay. One statement,
     which does not wait for the disk. MX_STORE_NONE: there is no base, or no device, any more. MX_STORE_RETRY. */
 apr_status_t mx_store_sliding_put(mx_store_t *store, const mx_sliding_row_t *row, int max, apr_int64_t now_ms, apr_pool_t *pool);
 /** The state of that version, in `pool`. MX_STORE_NONE. */

@@ -180,7 +180,7 @@ static const mx_error_t *write_all(mx_sync_answer_t *out, mx_sliding_t *s)
     next.version = s->conn.version;
     make_next(&next, s);
     if (s->told || s->ask->last || !s->ask->version) {
-        if (s->changed || !s->ask->version) err = mx_sliding_conn_store(&next, s->server, s->ask, s->pool);
+        if (s->changed || !s->ask->version) err = mx_sliding_conn_store(&next, s->server, s->ask, s->now, s->pool);
         if (err) return err;
         mx_jw_key_str(w, "pos", apr_psprintf(s->pool, "%" APR_INT64_T_FMT "/%" APR_INT64_T_FMT, next.version, s->upto));
     }

@@ -234,9 +234,11 @@ const mx_error_t *mx_sliding_conn_load(mx_sliding_conn_t *out, mx_server_t *serv
     return NULL;
 }
 
-const mx_error_t *mx_sliding_conn_store(mx_sliding_conn_t *conn, mx_server_t *server, const mx_sliding_ask_t *ask, apr_pool_t *pool)
+const mx_error_t *mx_sliding_conn_store(mx_sliding_conn_t *conn, mx_server_t *server, const mx_sliding_ask_t *ask, apr_time_t began,
+                                        apr_pool_t *pool)
 {
-    mx_sliding_row_t row = { ask->who->device_nid, ask->request->conn_id, ask->version, 0, mx_sliding_conn_encode(conn, pool) };
+    mx_sliding_row_t row = { ask->who->device_nid, ask->request->conn_id, ask->version, 0, apr_time_as_msec(began),
+                             mx_sliding_conn_encode(conn, pool) };
     apr_uint64_t random = 0;
     apr_status_t rv = MX_STORE_RETRY;
     int i;

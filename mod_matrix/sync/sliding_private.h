@@ -37,8 +37,9 @@ typedef struct mx_sliding_conn_t {
 
 /** M_UNKNOWN_POS. In `pool`. */
 const mx_error_t *mx_sliding_conn_load(mx_sliding_conn_t *out, mx_server_t *server, const mx_sliding_ask_t *ask, apr_pool_t *pool);
-/** Stores it under a new version, which `conn` then has. */
-const mx_error_t *mx_sliding_conn_store(mx_sliding_conn_t *conn, mx_server_t *server, const mx_sliding_ask_t *ask, apr_pool_t *pool);
+/** Stores it under a new version, which `conn` then has; `began`: when the answer did. */
+const mx_error_t *mx_sliding_conn_store(mx_sliding_conn_t *conn, mx_server_t *server, const mx_sliding_ask_t *ask, apr_time_t began,
+                                        apr_pool_t *pool);
 /** The bytes that are stored, in `pool`. */
 mx_slice_t mx_sliding_conn_encode(const mx_sliding_conn_t *conn, apr_pool_t *pool);
 /** 0: these are no bytes of ours. */

@@ -145,6 +145,65 @@ def test_sliding_sync_016_a_logout_takes_connections_with_it(server, user):
     assert int(server.sql("select count(*) from sliding_state")[0][0]) == before - 1
 
 
+def test_sliding_sync_017_a_request_that_was_given_up_takes_no_newer_position_along(server, user, user2):
+    """MSC4186: the server must handle several requests with the latest pos: a waiting one that is answered late says nothing of what came since."""
+    room = user.create_room(preset="public_chat")
+    user2.join(room)
+    for i in range(5):
+        user2.send(room, str(i))
+    wanted = a_list(limit=1, state=[["m.room.member", "$LAZY"]])
+    client = Connection(user, "room-list", all=wanted)
+    client.next()
+    client.next()
+    given_up = [Connection(user, "room-list", all={**wanted}) for _ in range(2)]
+    threads = []
+    for old in given_up:
+        old.pos = client.pos
+        threads.append(threading.Thread(target=old.next, kwargs={"timeout": 20000}))
+        threads[-1].start()
+    time.sleep(0.7)
+    client.lists["all"]["timeline_limit"] = 3
+    assert texts(client.next(), room) == ["2", "3", "4"]
+    for i in range(4):
+        user.send(room, f"more {i}")      # by which the others are answered: with a member that is new to the connection
+        time.sleep(0.2)
+    for thread in threads:
+        thread.join()
+    answer = client.next()
+    assert texts(answer, room) == ["more 1", "more 2", "more 3"] and answer["rooms"][room]["limited"] is True
+    user2.send(room, "at last")
+    assert texts(client.next(), room) == ["at last"]
+    rows = server.sql("select count(*) from sliding_state s join device d using (device_nid) join mxid u using (user_nid)"
+                      f" where u.mxid = '{user.user_id}'")
+    assert int(rows[0][0]) <= 2, "what was given up goes with what the client came back with"
+
+
+def test_sliding_sync_018_answers_to_one_position_are_bounded(server, user):
+    user.create_room()
+    client = Connection(user, all=a_list())
+    client.next()
+    user.create_room()
+    answers = [client.ask()["pos"] for _ in range(9)]
+    rows = server.sql("select count(*) from sliding_state s join device d using (device_nid) join mxid u using (user_nid)"
+                      f" where u.mxid = '{user.user_id}'")
+    assert len(set(answers)) == 9 and int(rows[0][0]) == 5
+    user.create_room()
+    client.ask(pos=answers[-1])
+    client.ask(pos=answers[-2], status=400, errcode="M_UNKNOWN_POS")
+
+
+def test_sliding_sync_019_beginnings_that_overlap_stand_side_by_side(server, user):
+    """The rule of sliding_put(): a first request that takes long, and was given up, ends no connection that began meanwhile."""
+    user.create_room()
+    client = Connection(user, "c", all=a_list())
+    client.next()
+    began, mine = server.sql("select s.used_ts, s.device_nid from sliding_state s join device d using (device_nid) join mxid u using (user_nid)"
+                             f" where u.mxid = '{user.user_id}'")[0]
+    for since, left in [(int(began), 2), (int(began) + 1, 1)]:
+        server.sql(f"select sliding_put({mine}, 'c', 0, {since}, 'x', {since}, 20, {since}, 4)")
+        assert int(server.sql(f"select count(*) from sliding_state where device_nid = {mine}")[0][0]) == left
+
+
 # ---------------------------------------------------------------------- waiting
 def test_sliding_sync_020_waits_for_news_and_no_longer(user, user2):
     room = user.create_room(preset="public_chat")

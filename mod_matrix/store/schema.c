@@ -5,7 +5,7 @@
 
 #include <apr_file_io.h>
 
-#define MX_SCHEMA_VERSION 21                       /* number of the last file in sql/; tests/unit/test_stream.c compares */
+#define MX_SCHEMA_VERSION 20                       /* number of the last file in sql/; tests/unit/test_stream.c compares */
 #define SCHEMA_FILE_MAX_BYTES (4 * 1024 * 1024)
 #define SERVER_VERSION_MIN 140000
 

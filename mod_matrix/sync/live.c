@@ -358,10 +358,12 @@ static void write_lists(mx_json_writer_t *w, const live_t *live)
 /* The latest of each user, at most as many as the filter says. */
 static void write_presence(mx_json_writer_t *w, const live_t *live)
 {
-    apr_hash_t *seen = apr_hash_make(live->pool);
-    int limit = live->ask->filter->presence.limit;
+    apr_hash_t *seen;
+    int limit;
 
     if (!live->presence) return;
+    seen = apr_hash_make(live->pool);
+    limit = live->ask->filter->presence.limit;
     mx_jw_key_object(w, "presence");
     mx_jw_key_array(w, "events");
     for (int i = live->presence->nelts - 1; i >= 0; i--) {

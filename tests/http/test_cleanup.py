@@ -48,7 +48,7 @@ def test_cleanup_001_what_nothing_needs_is_deleted(cleaner):
     needed = value(cleaner, SNAPSHOTS.format(room=room))
     cleaner.sql("insert into txn (device_nid, txn_id, scope, nid, day) select 999, 'old' || i, '', -i, current_date - 40"
                 " from generate_series(1, 1200) i")
-    cleaner.sql("insert into sliding_state select device_nid, 'old', i, '', 1 from device, generate_series(1, 3) i")
+    cleaner.sql("insert into sliding_state select device_nid, 'old', i, '', 1, 0 from device, generate_series(1, 3) i")
     for statement in WASTE.format(room=room).split(";\n"):
         cleaner.sql(statement)
     user.send(room, "wakes the clean-up, if it slept")

@@ -255,19 +255,19 @@ const mx_error_t *mx_api_sliding_request_read(mx_sliding_request_t *out, mx_req_
 
 /* ---- the position ---- */
 
-static const mx_error_t *check_presence(mx_req_t *req)
+static const mx_error_t *read_presence(mx_presence_e *out, mx_req_t *req)
 {
     const char *presence = mx_param_query(req, "set_presence");
 
     if (!presence) presence = mx_json_get_str(req->body, "set_presence");
-    if (!presence || !strcmp(presence, "offline") || !strcmp(presence, "online") || !strcmp(presence, "unavailable")) return NULL;
+    if (mx_sync_presence_parse(out, presence)) return NULL;
     return mx_error_make(req->pool, MX_E_INVALID_PARAM, "set_presence is offline, online or unavailable.");
 }
 
-const mx_error_t *mx_api_sliding_request_place(mx_sliding_ask_t *ask, apr_int64_t *ptimeout_ms, mx_req_t *req)
+const mx_error_t *mx_api_sliding_request_place(mx_sliding_ask_t *ask, apr_int64_t *ptimeout_ms, mx_presence_e *ppresence, mx_req_t *req)
 {
     const char *pos = mx_param_query(req, "pos");
-    const mx_error_t *err = check_presence(req);
+    const mx_error_t *err = read_presence(ppresence, req);
 
     if (!err && !pos) err = mx_param_body_str(&pos, req, req->body, "pos", NULL);
     if (!err) err = mx_param_body_int(ptimeout_ms, req, req->body, "timeout", 0, 0, APR_INT64_MAX);

@@ -9,8 +9,7 @@ static const mx_error_t *read_state(mx_presence_e *pstate, mx_req_t *req)
     const mx_error_t *err = mx_param_must_str(&word, req, req->body, "presence");
 
     if (err) return err;
-    *pstate = !strcmp(word, "online") ? MX_PRESENCE_ONLINE : !strcmp(word, "unavailable") ? MX_PRESENCE_UNAVAILABLE : MX_PRESENCE_OFFLINE;
-    if (*pstate != MX_PRESENCE_OFFLINE || !strcmp(word, "offline")) return NULL;
+    if (mx_sync_presence_parse(pstate, word)) return NULL;
     return mx_error_make(req->pool, MX_E_INVALID_PARAM, "presence is offline, online or unavailable.");
 }
 

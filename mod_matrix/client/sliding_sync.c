@@ -68,10 +68,12 @@ const mx_error_t *mx_client_sliding_sync(mx_reply_t *reply, mx_req_t *req)
     mx_sliding_ask_t ask = { .who = req->who, .request = &poll->request };
     mx_sync_answer_t answer = { 0 };
     apr_int64_t timeout_ms = 0;
+    mx_presence_e presence = MX_PRESENCE_ONLINE;
     const mx_error_t *err = mx_api_sliding_request_read(&poll->request, req);
 
-    if (!err) err = mx_api_sliding_request_place(&ask, &timeout_ms, req);
+    if (!err) err = mx_api_sliding_request_place(&ask, &timeout_ms, &presence, req);
     if (err) return err;
+    mx_sync_presence_seen(req->server, req->who, presence, req->pool);
     poll->version = ask.version;
     poll->since = ask.since;
     ask.patient = ask.version && timeout_ms > 0 && req->server->settings->long_poll_max_ms > 0;

@@ -95,12 +95,7 @@ static void wait_for_news(mx_reply_t *reply, mx_req_t *req, const mx_sync_ask_t 
 
 static const mx_error_t *read_presence(mx_presence_e *ppresence, mx_req_t *req)
 {
-    const char *presence = mx_param_query(req, "set_presence");
-
-    *ppresence = MX_PRESENCE_ONLINE;
-    if (!presence || !strcmp(presence, "online")) return NULL;
-    *ppresence = !strcmp(presence, "unavailable") ? MX_PRESENCE_UNAVAILABLE : MX_PRESENCE_OFFLINE;
-    if (*ppresence == MX_PRESENCE_UNAVAILABLE || !strcmp(presence, "offline")) return NULL;
+    if (mx_sync_presence_parse(ppresence, mx_param_query(req, "set_presence"))) return NULL;
     return mx_error_make(req->pool, MX_E_INVALID_PARAM, "set_presence is offline, online or unavailable.");
 }
 

@@ -228,6 +228,14 @@ static apr_status_t write_one(mx_sync_state_t *state, const mx_presence_device_t
     return rv;
 }
 
+int mx_sync_presence_parse(mx_presence_e *out, const char *text)
+{
+    *out = MX_PRESENCE_ONLINE;
+    if (!text || !strcmp(text, "online")) return 1;
+    *out = !strcmp(text, "unavailable") ? MX_PRESENCE_UNAVAILABLE : MX_PRESENCE_OFFLINE;
+    return *out == MX_PRESENCE_UNAVAILABLE || !strcmp(text, "offline");
+}
+
 void mx_sync_presence_seen(mx_server_t *server, const mx_who_t *who, mx_presence_e presence, apr_pool_t *pool)
 {
     mx_sync_state_t *state = server->sync;

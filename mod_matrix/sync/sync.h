@@ -105,6 +105,8 @@ const mx_error_t *mx_sync_filter_resolve(const mx_filter_t **pfilter, mx_server_
 
 /** The device syncs and says this. Offline: it does not want to be seen. Writes only if that changes something; never fails. */
 void mx_sync_presence_seen(mx_server_t *server, const mx_who_t *who, mx_presence_e presence, apr_pool_t *pool);
+/** What set_presence says; NULL is online. 0: it is none of the three. CS-API: GET /sync. */
+int mx_sync_presence_parse(mx_presence_e *out, const char *text);
 /** The user did something. Memory alone. */
 void mx_sync_presence_active(mx_server_t *server, const mx_who_t *who);
 /** What PUT /presence/{userId}/status says of the caller; status_msg NULL: none. */

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from harness import V3, quote
+from sliding_calls import PATH as SLIDING
 
 ACTIVE, IDLE, OFFLINE = 2, 5, 1       # seconds, of the server below
 
@@ -155,6 +156,16 @@ def test_presence_021_set_presence_says_otherwise(alice, bob, room):
     bob.sync(set_presence="unavailable")
     wait_until_told(alice, since, bob, {"presence": "unavailable"})
     bob.call("GET", f"{V3}/sync?set_presence=asleep", status=400, errcode="M_INVALID_PARAM")
+
+
+def test_presence_041_set_presence_of_sliding_sync_says_the_same(alice, bob, room):
+    since = quiet(alice)
+    bob.call("POST", SLIDING, {"set_presence": "offline"})
+    assert told(alice.sync(since, 500, set_presence="offline"), bob) is None
+    bob.call("POST", SLIDING, {"set_presence": "unavailable"})
+    wait_until_told(alice, since, bob, {"presence": "unavailable"})
+    bob.call("POST", SLIDING, {})
+    assert status(alice, bob)["presence"] == "online"
 
 
 def test_presence_022_who_syncs_no_more_goes_offline(alice, bob, room):

@@ -74,7 +74,7 @@ static int recall(mx_sliding_t *s)
     if (!kept) return 0;
     apr_pool_cleanup_register(s->pool, ref, give_back, apr_pool_cleanup_null);
     s->rooms = kept->rooms;
-    s->rooms.entries = apr_pmemdup(s->pool, kept->rooms.entries, sizeof(*kept->rooms.entries) * (apr_size_t)kept->rooms.n + 1);
+    s->rooms.entries = apr_pmemdup(s->pool, kept->rooms.entries, sizeof(*kept->rooms.entries) * (apr_size_t)kept->rooms.n);
     return 1;
 }
 

@@ -1,35 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* CS-API: GET /sync. */
-#include "api/req.h"
-#include "sync/sync.h"
+#include "api/poll.h"
 #include "user/user.h"
 
-/* A poll that waits: all of it lives in req->keep. */
 typedef struct poll_t {
-    mx_wait_t wait;
-    mx_sync_waiter_t waiter;
-    mx_who_t who;
+    mx_api_poll_t common;
     apr_int64_t since;           /* the token the client came with */
 } poll_t;
 
 static mx_sync_ask_t ask_again(poll_t *poll)
 {
-    return (mx_sync_ask_t){ .who = &poll->who, .since = poll->waiter.checked, .acked = poll->since, .filter = poll->waiter.filter,
+    return (mx_sync_ask_t){ .who = &poll->common.who, .since = poll->common.waiter.checked, .acked = poll->since, .filter = poll->common.waiter.filter,
                             .patient = 1 };
-}
-
-static void arm(mx_wait_t *wait, mx_wake_fn *wake, void *wake_baton)
-{
-    poll_t *poll = wait->baton;
-
-    mx_sync_waiter_arm(&poll->waiter, wake, wake_baton);
-}
-
-static void disarm(mx_wait_t *wait)
-{
-    poll_t *poll = wait->baton;
-
-    mx_sync_waiter_disarm(&poll->waiter);
 }
 
 static const mx_error_t *next_chunk(int *pdone, void *baton)
@@ -53,15 +35,15 @@ static const mx_error_t *resume(mx_reply_t *reply, int *pagain, mx_wait_t *wait,
     poll_t *poll = wait->baton;
     mx_sync_ask_t ask = ask_again(poll);
     mx_sync_answer_t answer = { 0 };
-    const mx_error_t *err = mx_user_token_recheck(wait->server, &poll->who, pool);
+    const mx_error_t *err = mx_user_token_recheck(wait->server, &poll->common.who, pool);
 
     if (err) return err;
     if (why != MX_WAKE_NEWS)
-        return mx_sync_answer_nothing(&reply->raw, wait->server, &poll->who, poll->waiter.checked, pool);
+        return mx_sync_answer_nothing(&reply->raw, wait->server, &poll->common.who, poll->common.waiter.checked, pool);
     err = mx_sync_answer(&answer, wait->server, &ask, pool);
     if (err) return err;
     if (answer.empty && apr_time_now() < wait->deadline) {
-        poll->waiter.checked = answer.position;
+        poll->common.waiter.checked = answer.position;
         *pagain = 1;
         return NULL;
     }
@@ -69,28 +51,12 @@ static const mx_error_t *resume(mx_reply_t *reply, int *pagain, mx_wait_t *wait,
     return NULL;
 }
 
-static void copy_who(mx_who_t *out, const mx_who_t *who, apr_pool_t *keep)
-{
-    *out = *who;
-    out->user_id = apr_pstrdup(keep, who->user_id);
-    out->device_id = apr_pstrdup(keep, who->device_id);
-}
-
 static void wait_for_news(mx_reply_t *reply, mx_req_t *req, const mx_sync_ask_t *ask, apr_int64_t checked, apr_int64_t timeout_ms)
 {
     poll_t *poll = apr_pcalloc(req->keep, sizeof(*poll));
-    apr_int64_t max_ms = req->server->settings->long_poll_max_ms;
-    apr_time_t deadline = req->now + apr_time_from_msec(timeout_ms < max_ms ? timeout_ms : max_ms);
 
-    poll->wait = (mx_wait_t){ req->server, deadline, arm, disarm, resume, poll };
-    poll->waiter.server = req->server;
-    poll->waiter.user_nid = req->who->user_nid;
-    poll->waiter.device_nid = req->who->device_nid;
-    poll->waiter.filter = ask->filter;
-    poll->waiter.checked = checked;
     poll->since = ask->since;
-    copy_who(&poll->who, req->who, req->keep);
-    reply->wait = &poll->wait;
+    mx_api_poll_begin(&poll->common, reply, req, ask->filter, checked, timeout_ms, resume);
 }
 
 static const mx_error_t *read_presence(mx_presence_e *ppresence, mx_req_t *req)
@@ -113,7 +79,7 @@ static const mx_error_t *read_ask(mx_sync_ask_t *ask, apr_int64_t *ptimeout_ms, 
                                            req->keep, req->pool);
     if (err) return err;
     ask->acked = ask->since;
-    ask->patient = ask->since >= 0 && !ask->full_state && *ptimeout_ms > 0 && req->server->settings->long_poll_max_ms > 0;
+    ask->patient = ask->since >= 0 && !ask->full_state && mx_api_poll_may_wait(req, *ptimeout_ms);
     return NULL;
 }
 

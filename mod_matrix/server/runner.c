@@ -383,13 +383,6 @@ static void start(mx_runner_t *runner)
         mx_log(runner->server->log, MX_LOG_ERROR, rv, "MX0304: no thread for background work: another child or a later write must do it");
 }
 
-void mx_runner_start(mx_server_t *server)
-{
-    mx_runner_t *runner;
-    for (runner = server->runner; runner; runner = runner->out)
-        start(runner);
-}
-
 static void moved(mx_runner_t *runner)
 {
     if (!__atomic_load_n(&runner->moved, __ATOMIC_RELAXED))
@@ -466,9 +459,10 @@ void mx_runner_look(mx_server_t *server)
 void mx_runner_begin(mx_server_t *server)
 {
     mx_runner_t *runner;
-    for (runner = server->runner; runner; runner = runner->out)
+    for (runner = server->runner; runner; runner = runner->out) {
         __atomic_store_n(&runner->beginning, 1, __ATOMIC_SEQ_CST);
-    mx_runner_start(server);
+        start(runner);
+    }
 }
 
 static void stop(mx_runner_t *runner)

@@ -51,8 +51,6 @@ typedef struct mx_runner_task_t {
 apr_status_t mx_runner_init(mx_server_t *server);
 /** Adds a task, which lives as long as the server. In child_init. APR_ENOSPC past MX_RUNNER_TASKS_MAX. */
 apr_status_t mx_runner_add(mx_server_t *server, const mx_runner_task_t *task);
-/** Starts the threads if they do not run; for work that outlives restarts. Any thread; a server without a runner is allowed. */
-void mx_runner_start(mx_server_t *server);
 /** The task has work now: call it after the commit that made it. Costs no query here. Any thread. */
 void mx_runner_wake(mx_server_t *server, const mx_runner_task_t *task);
 /** The same by the task's name; nothing if there is none. */

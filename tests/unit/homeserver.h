@@ -54,6 +54,16 @@ static inline void lender_put(void *baton, void *lease)
     apr_thread_mutex_unlock(l->lock);
 }
 
+/** How many connections it has lent so far. */
+static inline long lender_lent(lender_t *l)
+{
+    long n;
+    apr_thread_mutex_lock(l->lock);
+    n = l->lent;
+    apr_thread_mutex_unlock(l->lock);
+    return n;
+}
+
 static inline lender_t *lender_create(apr_pool_t *p)
 {
     lender_t *l = apr_pcalloc(p, sizeof(*l));

@@ -18,15 +18,6 @@ static void fresh_counted(void)
     ck_assert_int_eq(mx_sync_init(server), APR_SUCCESS);
 }
 
-static long asked(void)
-{
-    long n;
-    apr_thread_mutex_lock(lender->lock);
-    n = lender->lent;
-    apr_thread_mutex_unlock(lender->lock);
-    return n;
-}
-
 /* ---- time ---- */
 
 static mx_presence_moved_t touch(apr_int64_t now_ms, mx_presence_device_t device)
@@ -129,12 +120,12 @@ START_TEST(sync_that_changes_nothing_asks_nothing_of_the_database)
     a = who_is("@creator:h");
     mx_sync_presence_seen(server, a, MX_PRESENCE_ONLINE, pool);
     mx_sync_presence_seen(server, a, MX_PRESENCE_ONLINE, pool);      /* nobody waits here: it does the sweeping once */
-    before = asked();
+    before = lender_lent(lender);
     for (i = 0; i < 1000; i++) {
         mx_sync_presence_seen(server, a, MX_PRESENCE_ONLINE, pool);
         mx_sync_presence_active(server, a);
     }
-    ck_assert_int_eq(asked() - before, 0);
+    ck_assert_int_eq(lender_lent(lender) - before, 0);
     ck_assert_int_eq(database_number("select count(*) from presence where state = 2 and active"), 1);
 }
 END_TEST

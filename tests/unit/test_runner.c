@@ -90,7 +90,7 @@ static void begin_two(mx_server_t **pa, mx_server_t **pb, const mx_runner_task_t
 
 START_TEST(no_thread_and_no_connection_before_the_first_write)
 {
-    static const mx_runner_task_t task = { "t", 3600000, 1000, work, NULL };
+    static const mx_runner_task_t task = { .name = "t", .interval_ms = 3600000, .slice_ms = 1000, .run = work };
     lender_t *lender;
     mx_server_t *server;
     begin();
@@ -111,7 +111,7 @@ END_TEST
 
 START_TEST(the_thread_ends_when_nothing_is_written_and_comes_again)
 {
-    static const mx_runner_task_t task = { "t", 50, 1000, work, NULL };
+    static const mx_runner_task_t task = { .name = "t", .interval_ms = 50, .slice_ms = 1000, .run = work };
     lender_t *lender;
     mx_server_t *server;
     long lent;
@@ -134,7 +134,7 @@ END_TEST
 
 START_TEST(a_task_is_done_by_one_child_at_a_time)
 {
-    static const mx_runner_task_t task = { "t", 1, 1000, work, NULL };
+    static const mx_runner_task_t task = { .name = "t", .interval_ms = 1, .slice_ms = 1000, .run = work };
     mx_server_t *a, *b;
     begin_two(&a, &b, &task);
     mx_server_stream_moved(a);
@@ -153,7 +153,7 @@ END_TEST
 
 START_TEST(a_long_run_keeps_its_lease_and_a_stop_hands_it_on_at_once)
 {
-    static const mx_runner_task_t task = { "t", 3600000, 60000, work, NULL };
+    static const mx_runner_task_t task = { .name = "t", .interval_ms = 3600000, .slice_ms = 60000, .run = work };
     mx_server_t *a, *b;
     apr_time_t stopped;
     begin_two(&a, &b, &task);
@@ -174,7 +174,7 @@ END_TEST
 
 START_TEST(the_lease_of_a_child_that_was_killed_is_taken_over_when_it_ran_out)
 {
-    static const mx_runner_task_t task = { "t", 3600000, 1000, work, NULL };
+    static const mx_runner_task_t task = { .name = "t", .interval_ms = 3600000, .slice_ms = 1000, .run = work };
     mx_server_t *a;
     begin();
     database_sql("insert into lease (name, holder, until, due) values ('t', 'dead', now() + interval '700 ms', 'infinity')");
@@ -190,7 +190,7 @@ END_TEST
 
 START_TEST(a_run_that_outlives_its_lease_learns_it_and_spoils_nothing)
 {
-    static const mx_runner_task_t task = { "t", 3600000, 60000, oversleep, NULL };
+    static const mx_runner_task_t task = { .name = "t", .interval_ms = 3600000, .slice_ms = 60000, .run = oversleep };
     mx_server_t *a, *b;
     begin_two(&a, &b, &task);
     mx_server_stream_moved(a);
@@ -208,7 +208,7 @@ END_TEST
 
 START_TEST(work_that_comes_while_a_run_is_under_way_is_done_after_it)
 {
-    static const mx_runner_task_t task = { "t", 3600000, 60000, work, NULL };
+    static const mx_runner_task_t task = { .name = "t", .interval_ms = 3600000, .slice_ms = 60000, .run = work };
     mx_server_t *a, *b;
     begin_two(&a, &b, &task);
     hold = 1;
@@ -226,7 +226,7 @@ END_TEST
 
 START_TEST(a_wake_is_answered_at_once)
 {
-    static const mx_runner_task_t task = { "t", 3600000, 60000, work, NULL };
+    static const mx_runner_task_t task = { .name = "t", .interval_ms = 3600000, .slice_ms = 60000, .run = work };
     mx_server_t *a;
     apr_time_t woken;
     begin();
@@ -244,7 +244,7 @@ END_TEST
 
 START_TEST(a_task_that_fails_waits_longer_each_time_whoever_wakes_it)
 {
-    static const mx_runner_task_t task = { "t", 10, 60000, cannot, NULL };
+    static const mx_runner_task_t task = { .name = "t", .interval_ms = 10, .slice_ms = 60000, .run = cannot };
     mx_server_t *a;
     int i;
     begin();
@@ -262,7 +262,7 @@ END_TEST
 
 START_TEST(a_database_that_is_away_is_waited_for)
 {
-    static const mx_runner_task_t task = { "t", 3600000, 1000, work, NULL };
+    static const mx_runner_task_t task = { .name = "t", .interval_ms = 3600000, .slice_ms = 1000, .run = work };
     mx_server_t *a;
     begin();
     database_sql("alter table lease rename to away");
@@ -301,7 +301,8 @@ static const mx_error_t *at_its_time(mx_runner_job_t *job, apr_pool_t *p)
 
 START_TEST(what_waits_for_its_time_begins_with_the_child_and_comes_then)
 {
-    static const mx_runner_task_t task = { "t", 3600000, 1000, at_its_time, is_waiting };
+    static const mx_runner_task_t task = { .name = "t", .interval_ms = 3600000, .slice_ms = 1000, .run = at_its_time,
+                                           .is_waiting = is_waiting };
     mx_server_t *server;
     begin();
     server = child(&task);
@@ -319,7 +320,9 @@ END_TEST
 /* MSC4140 lets a server add to the delay what its batches need; a clean-up is none of them. */
 START_TEST(what_waits_for_its_time_does_not_wait_for_the_slice_of_another_task)
 {
-    static const mx_runner_task_t task = { "t", 3600000, 1000, at_its_time, is_waiting }, slow = { "slow", 3600000, 10000, work, NULL };
+    static const mx_runner_task_t task = { .name = "t", .interval_ms = 3600000, .slice_ms = 1000, .run = at_its_time,
+                                           .is_waiting = is_waiting },
+                                  slow = { .name = "slow", .interval_ms = 3600000, .slice_ms = 10000, .run = work };
     mx_server_t *server;
     begin();
     server = child(&task);
@@ -339,7 +342,7 @@ END_TEST
 
 START_TEST(a_child_where_nothing_waits_has_no_thread_after_a_look)
 {
-    static const mx_runner_task_t task = { "t", 50, 1000, work, is_waiting };
+    static const mx_runner_task_t task = { .name = "t", .interval_ms = 50, .slice_ms = 1000, .run = work, .is_waiting = is_waiting };
     mx_server_t *server;
     begin();
     server = child(&task);
@@ -357,7 +360,7 @@ END_TEST
 
 START_TEST(a_due_time_that_was_moved_is_seen_at_once)
 {
-    static const mx_runner_task_t task = { "t", 3600000, 1000, work, NULL };
+    static const mx_runner_task_t task = { .name = "t", .interval_ms = 3600000, .slice_ms = 1000, .run = work };
     mx_server_t *server;
     apr_time_t began;
     begin();
@@ -377,7 +380,8 @@ END_TEST
 
 START_TEST(a_task_that_waits_for_other_servers_holds_up_no_other)
 {
-    static const mx_runner_task_t waits = { "out", 3600000, 60000, work, .outgoing = 1 }, other = { "t", 3600000, 60000, cannot, 0, 0 };
+    static const mx_runner_task_t waits = { .name = "out", .interval_ms = 3600000, .slice_ms = 60000, .run = work, .outgoing = 1 },
+                                  other = { .name = "t", .interval_ms = 3600000, .slice_ms = 60000, .run = cannot };
     mx_server_t *a;
     begin();
     a = child(&waits);
@@ -394,7 +398,7 @@ END_TEST
 
 START_TEST(writes_wake_a_task_that_follows_once_in_a_while)
 {
-    static const mx_runner_task_t follows = { "f", 3600000, 60000, work, .follows = 1 };
+    static const mx_runner_task_t follows = { .name = "f", .interval_ms = 3600000, .slice_ms = 60000, .run = work, .follows = 1 };
     mx_server_t *a;
     apr_time_t end = apr_time_now() + 2500000;
     begin();

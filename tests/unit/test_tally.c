@@ -22,15 +22,6 @@ static void fresh_counted(void)
     other = child();
 }
 
-static long asked(void)
-{
-    long n;
-    apr_thread_mutex_lock(lender->lock);
-    n = lender->lent;
-    apr_thread_mutex_unlock(lender->lock);
-    return n;
-}
-
 static void set_data(const mx_who_t *who, const char *type, const char *content)
 {
     ck_assert_int_eq(mx_store_account_data_put(server->store, who->user_nid, 0, type, mx_slice_str(content), pool), APR_SUCCESS);
@@ -224,9 +215,9 @@ static int check(int reader, int step)
     long before;
     int done = 0, free_of_queries;
     ours = live(&done, server, ask);             /* the first asks for the position */
-    before = asked();
+    before = lender_lent(lender);
     ck_assert(!mx_sync_live_answer(&ours, &done, server, ask, 0, pool));
-    free_of_queries = done && asked() == before;
+    free_of_queries = done && lender_lent(lender) == before;
     truth = full(other, ask);
     if (done)
         same(&ours, &truth, step, reader);
@@ -296,7 +287,7 @@ static long wake_all(int count, int but, int his)
     long before;
     int i, done;
     live(&done, server, &(mx_sync_ask_t){ .who = crowd.ask[0].who, .since = -1, .filter = crowd.ask[0].filter });
-    before = asked();
+    before = lender_lent(lender);
     for (i = 0; i < MANY; i++) {
         const mx_json_t *counts;
         ck_assert(!mx_sync_live_answer(&answer, &done, server, &crowd.ask[i], 0, pool));
@@ -306,7 +297,7 @@ static long wake_all(int count, int but, int his)
                       text_without_ages(&answer));
         crowd.ask[i].since = crowd.ask[i].acked = answer.position;
     }
-    return asked() - before;
+    return lender_lent(lender) - before;
 }
 
 START_TEST(message_to_many_clients_costs_no_query_per_client)

@@ -10,7 +10,9 @@ typedef struct poll_t {
 
 static mx_sync_ask_t ask_again(poll_t *poll)
 {
-    return (mx_sync_ask_t){ .who = &poll->common.who, .since = poll->common.waiter.checked, .acked = poll->since, .filter = poll->common.waiter.filter,
+    const mx_sync_waiter_t *waiter = &poll->common.waiter;
+
+    return (mx_sync_ask_t){ .who = &poll->common.who, .since = waiter->checked, .acked = poll->since, .filter = waiter->filter,
                             .patient = 1 };
 }
 
